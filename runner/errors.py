@@ -1,0 +1,87 @@
+"""Every error that Eyas raises on purpose.
+
+RunnerError
+├── FlowInvalid          the flow's text is wrong; carries every problem found
+├── InputInvalid         a value given for an input is missing or wrong
+├── RenderFailed         an expression could not be parsed or evaluated
+├── TaskFailed           a task ended without success
+│   ├── ExitStatus       its command ended with a status other than 0
+│   └── TaskTimedOut     it ran longer than its `timeout`
+├── RunnerUnavailable    nothing can run the task: no engine, no image, no such program
+├── NotFound             a flow, execution, file or key does not exist
+├── Conflict             the thing exists already, or is in a state that forbids this
+└── SettingInvalid       a setting, option or environment variable has a wrong value
+
+An error fills its message from typed fields; whoever shows it needs nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.model.problem import Problem
+
+
+class RunnerError(Exception):
+    """Something went wrong in a way that Eyas knows."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message if message is not None else (type(self).__doc__ or ""))
+
+
+class FlowInvalid(RunnerError):
+    """The flow is not valid."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class InputInvalid(RunnerError):
+    """A value given for an input is missing or wrong."""
+
+
+class RenderFailed(RunnerError):
+    """An expression could not be parsed or evaluated."""
+
+
+class TaskFailed(RunnerError):
+    """The task failed."""
+
+
+class ExitStatus(TaskFailed):
+    """The command of a task ended with a status other than 0."""
+
+    def __init__(self, code: int, hint: str = "") -> None:
+        self.code = code
+        super().__init__(f"Command failed with exit code {code}" + (f" ({hint})" if hint else ""))
+
+
+class TaskTimedOut(TaskFailed):
+    """The task ran longer than its `timeout`."""
+
+    def __init__(self, limit: timedelta) -> None:
+        self.limit = limit
+        seconds = limit.total_seconds()
+        hours, rest = divmod(seconds, 3600)
+        minutes, seconds = divmod(rest, 60)
+        super().__init__(f"Timeout after {int(hours):02}:{int(minutes):02}:{seconds:06.3f}")
+
+
+class RunnerUnavailable(RunnerError):
+    """Nothing here can run the task."""
+
+
+class NotFound(RunnerError):
+    """There is no such thing."""
+
+
+class Conflict(RunnerError):
+    """The thing exists already, or its state forbids this."""
+
+
+class SettingInvalid(RunnerError):
+    """A setting has a wrong value."""
