@@ -18,11 +18,35 @@ An error fills its message from typed fields; whoever shows it needs nothing els
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Literal
 
-if TYPE_CHECKING:
-    from runner.model.problem import Problem
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a flow, and where.
+
+    `line` and `column` count from 1; 0 means that the place is not known. `path` is the property's
+    path as Kestra prints it (`tasks[0].id`), `source_line` the offending line of the file, `hint`
+    what to do about it. `kind` is `unsupported` for a type that Kestra has and Eyas has not: the
+    flow loads and is shown, but it is not started. `warning` does not make a flow invalid.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    path: str = ""
+    hint: str = ""
+    source_line: str = ""
+    kind: Literal["invalid", "unsupported", "warning"] = "invalid"
+
+    def __str__(self) -> str:
+        place = f"{self.file or '<flow>'}:{self.line}:{self.column}: " if self.line else ""
+        path = f"{self.path}: " if self.path else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{place}{path}{self.message}{hint}"
 
 
 class RunnerError(Exception):
