@@ -1,0 +1,1 @@
+"""Executions: starting, driving, retrying, killing and recovering them."""

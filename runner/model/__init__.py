@@ -1,0 +1,1 @@
+"""Pure data: what an author wrote (flows, tasks) and what happened (executions, task runs)."""

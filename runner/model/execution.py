@@ -1,0 +1,167 @@
+"""What happened: executions, task runs, attempts, log lines and metrics. All frozen facts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from runner.model.state import History, State
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+Outputs = Mapping[str, Any]
+"""What a task or flow gives to later tasks: JSON-like values by name."""
+
+
+def new_id() -> str:
+    """A random id of 22 base-62 characters, as Kestra's."""
+    number = int.from_bytes(os.urandom(16))
+    digits: list[str] = []
+    for _ in range(22):
+        number, digit = divmod(number, 62)
+        digits.append(_BASE62[digit])
+    return "".join(reversed(digits))
+
+
+class Level(StrEnum):
+    """Levels of log lines, least first in `ORDER`."""
+
+    TRACE = "TRACE"
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
+
+    @property
+    def rank(self) -> int:
+        """0 for TRACE up to 4 for ERROR."""
+        return _RANK[self]
+
+
+_RANK = {level: rank for rank, level in enumerate(Level)}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A key and its value on a flow or an execution."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a task run."""
+
+    history: History
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRun:
+    """One task in one execution, and for a task inside a loop one value of it.
+
+    `value` is the loop value's text and `iteration` the round, on direct children of a loop only.
+    `outputs` is None until the task gives any. `dynamic` are runs whose task is not in the flow.
+    """
+
+    id: str
+    execution_id: str
+    namespace: str
+    flow_id: str
+    task_id: str
+    history: History
+    parent_id: str | None = None
+    value: str | None = None
+    iteration: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+    outputs: Outputs | None = None
+    dynamic: bool = False
+
+    @property
+    def state(self) -> State:
+        """The state it is in."""
+        return self.history.current
+
+    def moved(self, state: State, now: datetime) -> TaskRun:
+        """The run in `state` from `now` on, its attempts untouched."""
+        return replace(self, history=self.history.moved(state, now))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerCause:
+    """What started an execution: the trigger's (or parent task's) id, type and variables."""
+
+    id: str
+    type: str
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One run of a flow, without its task runs.
+
+    `inputs` is None when the flow has none and none were given. `variables` is None until a
+    task sets some; then they replace the flow's. `attempt_number` counts executions made by
+    retries of kind CREATE_NEW_EXECUTION and restarts, from 1.
+    """
+
+    id: str
+    namespace: str
+    flow_id: str
+    flow_revision: int
+    history: History
+    inputs: Mapping[str, Any] | None = None
+    outputs: Outputs | None = None
+    labels: tuple[Label, ...] = ()
+    variables: Mapping[str, Any] | None = None
+    trigger: TriggerCause | None = None
+    parent_id: str | None = None
+    original_id: str | None = None
+    attempt_number: int = 1
+    original_created: datetime | None = None
+    schedule_date: datetime | None = None
+
+    @property
+    def state(self) -> State:
+        """The state it is in."""
+        return self.history.current
+
+    def moved(self, state: State, now: datetime) -> Execution:
+        """The execution in `state` from `now` on."""
+        return replace(self, history=self.history.moved(state, now))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of an execution's log; `task_id` is None for lines of the execution itself."""
+
+    execution_id: str
+    namespace: str
+    flow_id: str
+    level: Level
+    message: str
+    date: datetime
+    task_id: str | None = None
+    task_run_id: str | None = None
+    attempt: int | None = None
+    trigger_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One value that a task measured. `value` of a timer is in milliseconds."""
+
+    execution_id: str
+    namespace: str
+    flow_id: str
+    task_id: str
+    task_run_id: str
+    name: str
+    type: str
+    value: float
+    date: datetime
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -1,0 +1,1 @@
+"""Ways of running a command: as a local process, in a Docker container."""

@@ -1,0 +1,84 @@
+"""The contract of every task runner: what to run, how its output arrives, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Protocol
+
+
+class Stream(IntEnum):
+    """Which of a command's two output streams a chunk came from; Docker's own numbers."""
+
+    STDOUT = 1
+    STDERR = 2
+
+
+Emit = Callable[[Stream, bytes], Awaitable[None]]
+"""Takes a chunk of output, as it came; awaiting it slows the command down (back-pressure)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose command it is; becomes the `kestra.io/*` labels of a container."""
+
+    namespace: str
+    flow_id: str
+    execution_id: str
+    task_id: str
+    task_run_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command line, its environment and the folder it runs in.
+
+    `workdir` exists on this machine and has the same path for the command, also in a container.
+    `env` is what is added to the runner's own environment (the host's, or the image's).
+    `shim` says to make the `kestra` module importable: the runner puts it where the command can
+    read it and sets PYTHONPATH and the side file's variable. `output_dir`, below `workdir`, is the
+    folder of the deprecated `outputDirectory`. `sync_back`: copy the folder back afterwards even
+    if the command failed (a container without a shared folder only).
+    """
+
+    argv: Sequence[str]
+    workdir: Path
+    owner: Owner
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    shim: bool = True
+    output_dir: Path | None = None
+    sync_back: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a command ended.
+
+    `exit_code` follows the shell: 128+N for a command ended by signal N. `reason` is one word of
+    reliability 0.1 for what is not the script's own doing (`oom`, `killed_outside`,
+    `engine_lost`), else None. `details` becomes the output `taskRunner` ({} for a process).
+    `markers` are the marker lines of the side file, in the order in which they were written.
+    """
+
+    exit_code: int
+    reason: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict[str, str])
+    markers: Sequence[str] = ()
+
+
+class TaskRunner(Protocol):
+    """A way of running commands, with the options of one task already in it."""
+
+    async def run(self, command: Command, emit: Emit) -> Outcome:
+        """Run `command` to its end and return how it ended.
+
+        `emit` is awaited once per chunk, in order within a stream. On cancellation the command
+        and everything it started is stopped, and only then does this return.
+
+        Raises:
+            RunnerUnavailable: the command could not be started at all.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Files of executions and namespaces (`kestra:///` URIs) and the key-value store, on local disk."""

@@ -1,0 +1,1 @@
+"""Task types: what each does when it runs."""

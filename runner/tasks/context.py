@@ -1,0 +1,106 @@
+"""What a task sees while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner.model.execution import Execution, Level, Outputs, TaskRun
+from runner.model.flow import Flow, Task
+from runner.model.state import State
+from runner.runners.base import Command, Outcome, TaskRunner
+from runner.runners.registry import TaskRunners
+from runner.settings import Settings
+from runner.storage.files import Storage
+from runner.storage.kv import KeyValues
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """What came of a command that a task ran: its ending, and the outputs that it sent."""
+
+    outcome: Outcome
+    vars: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a task gives back: its outputs and, unless it is SUCCESS, the state it ends in."""
+
+    outputs: Outputs | None = None
+    state: State = State.SUCCESS
+
+
+class RunContext(Protocol):
+    """One attempt of one task run.
+
+    The getters `text`, `flag`... render property `name` of the task and convert it by its type in
+    the catalogue; an absent property gives the catalogue's default, or None (an empty sequence or
+    mapping). `more` are variables that are visible in this rendering only. They raise
+    `RenderFailed` for a bad expression and `TaskFailed` for a value of the wrong type.
+    `of` reads from a nested map (`taskRunner`, `options`) whose model the catalogue names.
+    """
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def task_run(self) -> TaskRun: ...
+    @property
+    def execution(self) -> Execution: ...
+    @property
+    def flow(self) -> Flow: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def storage(self) -> Storage: ...
+    @property
+    def kv(self) -> KeyValues: ...
+    @property
+    def runners(self) -> TaskRunners: ...
+
+    @property
+    def shared_dir(self) -> Path | None:
+        """The folder shared by the children of a WorkingDirectory, None outside of one."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt, from 0."""
+        ...
+
+    async def text(self, name: str, **more: object) -> str | None: ...
+    async def flag(self, name: str, **more: object) -> bool: ...
+    async def integer(self, name: str, **more: object) -> int | None: ...
+    async def duration(self, name: str, **more: object) -> timedelta | None: ...
+    async def texts(self, name: str, **more: object) -> Sequence[str]: ...
+    async def mapping(self, name: str, **more: object) -> Mapping[str, Any]: ...
+
+    async def render(self, value: Any, **more: object) -> Any:
+        """`value` with every expression in it rendered to text: strings, items, keys and values."""
+        ...
+
+    async def render_typed(self, value: Any, **more: object) -> Any:
+        """Like `render`, but a string that is one lone expression keeps its value's type."""
+        ...
+
+    def log(self, level: Level, message: str) -> None:
+        """Add a line to the task's log; secrets in it are masked."""
+        ...
+
+    def count(self, name: str, value: float, **tags: str) -> None:
+        """Add to the counter metric `name`."""
+        ...
+
+    def time(self, name: str, duration: timedelta, **tags: str) -> None:
+        """Record a timer metric."""
+        ...
+
+    async def execute(self, runner: TaskRunner, command: Command) -> Executed:
+        """Run `command`; its lines become log lines, its markers outputs and metrics.
+
+        A status other than 0 is a value here, not an error.
+        """
+        ...
