@@ -1,0 +1,47 @@
+"""The contract of every store: executions and what belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from runner.model.execution import Execution, LogLine, Metric, TaskRun
+
+
+class Store(Protocol):
+    """Keeps executions, task runs, log lines and metrics.
+
+    Every write is one transaction that a cancellation does not split.
+    """
+
+    async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
+        """Insert or replace the execution and the task runs, durably, all or nothing."""
+        ...
+
+    async def discard_runs(self, execution_id: str, run_ids: Sequence[str]) -> None:
+        """Forget task runs that the engine dropped (rounds of a loop, a restart)."""
+        ...
+
+    async def append(self, lines: Sequence[LogLine], metrics: Sequence[Metric] = ()) -> None:
+        """Add log lines and metrics, in this order."""
+        ...
+
+    async def execution(self, execution_id: str) -> Execution:
+        """The execution of that id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ...
+
+    async def task_runs(self, execution_id: str) -> list[TaskRun]:
+        """The execution's task runs, in the order in which they were created."""
+        ...
+
+    async def logs(self, execution_id: str, after: int = 0) -> list[tuple[int, LogLine]]:
+        """The execution's log lines after number `after`, each with its number, in order."""
+        ...
+
+    async def metrics(self, execution_id: str) -> list[Metric]:
+        """The execution's metrics, in the order in which they came."""
+        ...
