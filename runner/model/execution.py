@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -136,9 +136,30 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """One line of an execution's log; `task_id` is None for lines of the execution itself."""
+class LogBatch:
+    """Lines of an execution's log that share everything but their text.
 
+    A script's output arrives in chunks of thousands of lines; one object a line would be what
+    costs most. `task_id` is None for lines of the execution itself. `attempt` counts from 0.
+    """
+
+    execution_id: str
+    namespace: str
+    flow_id: str
+    level: Level
+    messages: Sequence[str]
+    date: datetime
+    task_id: str | None = None
+    task_run_id: str | None = None
+    attempt: int | None = None
+    trigger_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One stored line of an execution's log; `number` orders the lines of a store."""
+
+    number: int
     execution_id: str
     namespace: str
     flow_id: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from runner.model.execution import Execution, LogLine, Metric, TaskRun
+from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
 
 
 class Store(Protocol):
@@ -22,8 +22,8 @@ class Store(Protocol):
         """Forget task runs that the engine dropped (rounds of a loop, a restart)."""
         ...
 
-    async def append(self, lines: Sequence[LogLine], metrics: Sequence[Metric] = ()) -> None:
-        """Add log lines and metrics, in this order."""
+    async def append(self, batches: Sequence[LogBatch], metrics: Sequence[Metric] = ()) -> None:
+        """Add log lines (as the engine has them: in batches) and metrics, in this order."""
         ...
 
     async def execution(self, execution_id: str) -> Execution:
@@ -38,8 +38,8 @@ class Store(Protocol):
         """The execution's task runs, in the order in which they were created."""
         ...
 
-    async def logs(self, execution_id: str, after: int = 0) -> list[tuple[int, LogLine]]:
-        """The execution's log lines after number `after`, each with its number, in order."""
+    async def logs(self, execution_id: str, after: int = 0) -> list[LogLine]:
+        """The execution's log lines after number `after`, in order."""
         ...
 
     async def metrics(self, execution_id: str) -> list[Metric]:
