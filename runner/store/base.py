@@ -34,6 +34,10 @@ class Store(Protocol):
         """
         ...
 
+    async def unfinished(self) -> list[Execution]:
+        """The executions that have not ended, in the order in which they were created."""
+        ...
+
     async def task_runs(self, execution_id: str) -> list[TaskRun]:
         """The execution's task runs, in the order in which they were created."""
         ...
