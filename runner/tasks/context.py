@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner.model.execution import Execution, Level, Outputs, TaskRun
+from runner.model.execution import Execution, Label, Level, Outputs, TaskRun
 from runner.model.flow import Flow, Task
 from runner.model.state import State
 from runner.runners.base import Command, Outcome, TaskRunner
@@ -103,4 +103,97 @@ class RunContext(Protocol):
 
         A status other than 0 is a value here, not an error.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Tasks that run one after the other, beside other groups of the same flowable.
+
+    `after` are the positions of groups that must have ended before this one starts.
+    """
+
+    tasks: Sequence[Task]
+    value: str | None = None
+    iteration: int | None = None
+    after: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """An execution that a task starts (Subflow, ForEachItem); values are rendered already."""
+
+    namespace: str
+    flow_id: str
+    revision: int | None = None
+    inputs: Mapping[str, Any] | None = None
+    labels: Sequence[Label] = ()
+    inherit_labels: bool = False
+    schedule_date: datetime | None = None
+    variables: Mapping[str, Any] | None = None
+
+
+class FlowContext(RunContext, Protocol):
+    """What a flowable task sees, and tasks that change their execution.
+
+    Children's failures are not raised here: a `run` that comes back False was stopped, by a
+    failure, a kill or the end of the execution, and the flowable should return.
+    """
+
+    async def run(
+        self, tasks: Sequence[Task], *, value: str | None = None, iteration: int | None = None
+    ) -> bool:
+        """Run `tasks` in order as children; False if one failed or nothing more may start."""
+        ...
+
+    async def run_groups(self, groups: Sequence[Group], limit: int = 0) -> bool:
+        """Run groups beside each other, at most `limit` at a time (0: all).
+
+        Comes back at the first failure, while other groups still run what they have begun.
+        """
+        ...
+
+    async def run_in(self, folder: Path, tasks: Sequence[Task]) -> bool:
+        """Run `tasks` in order as one job in `folder`, which they share."""
+        ...
+
+    async def set_outputs(self, outputs: Outputs) -> None:
+        """Give outputs while still running: children and parallel tasks see them at once."""
+        ...
+
+    async def discard_children(self, iteration: int) -> None:
+        """Forget the runs of all children, and begin round `iteration`."""
+        ...
+
+    def children(self) -> Sequence[TaskRun]:
+        """The runs of the direct children, in the order in which they were created."""
+        ...
+
+    async def pause(self, until: datetime | None, *, run: bool) -> Mapping[str, Any] | None:
+        """Pause the execution (and with `run` this task run) until resumed or `until`.
+
+        Returns the inputs of the person who resumed it, or None when the time was up or the
+        execution is being ended.
+        """
+        ...
+
+    async def update(
+        self,
+        *,
+        variables: Mapping[str, Any] | None = None,
+        labels: Sequence[Label] | None = None,
+    ) -> None:
+        """Replace the execution's variables or labels."""
+        ...
+
+    async def end_execution(self, state: State) -> None:
+        """End the execution at once in `state` (Exit, Pause with behavior CANCEL)."""
+        ...
+
+    async def start(self, child: Child) -> Execution:
+        """Start an execution of another flow, caused by this task run."""
+        ...
+
+    async def ended(self, execution_id: str) -> Execution:
+        """Wait until an execution started here has ended, and return it."""
         ...

@@ -1,10 +1,13 @@
-"""Which class or function runs which task type."""
+"""Which function runs which task type, and in which of three ways."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
 
-from runner.tasks.context import Result, RunContext
+from runner.tasks.context import FlowContext, Result, RunContext
 
 Work = Callable[[RunContext], Awaitable[Result | None]]
 """What a runnable task does in one attempt. It ends SUCCESS unless the Result says otherwise.
@@ -12,23 +15,71 @@ Work = Callable[[RunContext], Awaitable[Result | None]]
 Raises `RunnerError`s for what the author can act on; the attempt is FAILED then. A `TaskFailed`
 may carry outputs that are kept (`tasks.script.CommandFailed`)."""
 
-_works: dict[str, Work] = {}
+FlowWork = Callable[[FlowContext], Awaitable[Result | None]]
+"""What a flowable does: it runs its children. Unless the Result names a state, the flowable's
+state follows from its children's."""
+
+
+class Kind(Enum):
+    """How the engine treats a task type (flow-model 3.1): its histories differ."""
+
+    RUNNABLE = "runnable"
+    """Does work: CREATED, SUBMITTED, RUNNING, an ending. Has attempts, timeout and retry."""
+    FLOWABLE = "flowable"
+    """Has children, `errors` and `finally`; not submitted."""
+    UPDATING = "updating"
+    """Changes its execution or starts another one; not submitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A task type's way of running and the function that does it."""
+
+    kind: Kind
+    work: Callable[[Any], Awaitable[Result | None]]
+
+
+_registered: dict[str, Registered] = {}
+
+
+def _register(kind: Kind, types: tuple[str, ...], work: Callable[..., Any]) -> None:
+    for name in types:
+        if name in _registered:
+            other = _registered[name].work
+            raise ValueError(f"{name} is {other.__module__}.{other.__qualname__} already")
+        _registered[name] = Registered(kind, work)
 
 
 def task(*types: str) -> Callable[[Work], Work]:
-    """Register a function as what runs the task types named, by their canonical names."""
+    """Register what runs the runnable task types named, by their canonical names."""
 
     def register(work: Work) -> Work:
-        for name in types:
-            if name in _works:
-                other = _works[name]
-                raise ValueError(f"{name} is {other.__module__}.{other.__qualname__} already")
-            _works[name] = work
+        _register(Kind.RUNNABLE, types, work)
         return work
 
     return register
 
 
-def work_of(type_: str) -> Work | None:
-    """What runs tasks of the canonical type `type_`; None if it is no runnable task of ours."""
-    return _works.get(type_)
+def flowable(*types: str) -> Callable[[FlowWork], FlowWork]:
+    """Register what runs the children of the flowable types named."""
+
+    def register(work: FlowWork) -> FlowWork:
+        _register(Kind.FLOWABLE, types, work)
+        return work
+
+    return register
+
+
+def updating(*types: str) -> Callable[[FlowWork], FlowWork]:
+    """Register what task types do that change their execution."""
+
+    def register(work: FlowWork) -> FlowWork:
+        _register(Kind.UPDATING, types, work)
+        return work
+
+    return register
+
+
+def registered(type_: str) -> Registered | None:
+    """How to run tasks of the canonical type `type_`; None if no imported module registered it."""
+    return _registered.get(type_)
