@@ -1,0 +1,223 @@
+"""The key-value store of namespaces, kept as one small file per key."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from runner.errors import Conflict, InputInvalid, NotFound
+from runner.storage.atomic import publish
+
+_KEY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
+_SUFFIX = ".json"
+_LONGEST_KEY = 240  # a file's name has at most 255 bytes
+
+
+class KvType(StrEnum):
+    """What kind of value a key has."""
+
+    STRING = "STRING"
+    NUMBER = "NUMBER"
+    BOOLEAN = "BOOLEAN"
+    DATETIME = "DATETIME"
+    DATE = "DATE"
+    DURATION = "DURATION"
+    JSON = "JSON"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A key with its value: JSON-like, and text for dates, date-times and durations.
+
+    `version` counts the values that the key had, from 1. `expires` None: it stays.
+    """
+
+    namespace: str
+    key: str
+    type: KvType
+    value: Any
+    version: int
+    created: datetime
+    updated: datetime
+    expires: datetime | None = None
+    description: str | None = None
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether the value counts as gone at `now`."""
+        return self.expires is not None and self.expires <= now
+
+
+class KeyValues:
+    """The keys of all namespaces, in files below `root` (`ns/path/_kv/key.json`).
+
+    For one process; its threads may share it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = threading.Lock()
+
+    def find(self, namespace: str, key: str, *, inherit: bool = False) -> Entry | None:
+        """The entry of `key`, also an expired one; None if there is none.
+
+        `inherit` looks into the parent namespaces too, the nearest first, past expired entries.
+        """
+        check_key(key)
+        now = datetime.now(UTC)
+        for place in lineage(namespace) if inherit else (namespace,):
+            entry = self._read(self._file(place, key), place, key)
+            if entry is not None and not (inherit and entry.is_expired(now)):
+                return entry
+        return None
+
+    def get(self, namespace: str, key: str, *, inherit: bool = False) -> Any:
+        """The value of `key`.
+
+        Raises:
+            NotFound: the key does not exist or has expired.
+        """
+        entry = self.find(namespace, key, inherit=inherit)
+        if entry is None or entry.is_expired(datetime.now(UTC)):
+            raise NotFound(f"The key '{key}' does not exist in the namespace '{namespace}'.")
+        return entry.value
+
+    def set(
+        self,
+        namespace: str,
+        key: str,
+        value: Any,
+        *,
+        type: KvType | None = None,
+        ttl: timedelta | None = None,
+        description: str | None = None,
+        overwrite: bool = True,
+    ) -> Entry:
+        """Give `key` a value, which lives `ttl` long; `type` None takes it from the value.
+
+        Raises:
+            InputInvalid: that is no key.
+            Conflict: not `overwrite`, and the key has a value.
+        """
+        check_key(key)
+        now = datetime.now(UTC)
+        with self._lock:
+            file = self._file(namespace, key)
+            old = self._read(file, namespace, key)
+            if old is not None and not overwrite and not old.is_expired(now):
+                raise Conflict(
+                    f"Cannot set value for key '{key}'. "
+                    "Key already exists and `overwrite` is set to `false`."
+                )
+            entry = Entry(
+                namespace=namespace,
+                key=key,
+                type=type or type_of(value),
+                value=value,
+                version=old.version + 1 if old else 1,
+                created=old.created if old else now,
+                updated=now,
+                expires=now + ttl if ttl is not None else None,
+                description=description or (old.description if old else None),
+            )
+            publish(file, _to_json(entry), self.root / ".tmp")
+        return entry
+
+    def delete(self, namespace: str, key: str) -> bool:
+        """Delete `key`; False if it did not exist or had expired."""
+        check_key(key)
+        with self._lock:
+            file = self._file(namespace, key)
+            entry = self._read(file, namespace, key)
+            file.unlink(missing_ok=True)
+        return entry is not None and not entry.is_expired(datetime.now(UTC))
+
+    def keys(self, namespace: str, prefix: str = "") -> list[str]:
+        """The keys that begin with `prefix` and have not expired, sorted."""
+        return [entry.key for entry in self.entries(namespace) if entry.key.startswith(prefix)]
+
+    def entries(self, namespace: str, *, expired: bool = False) -> list[Entry]:
+        """The namespace's entries sorted by key, without expired ones unless `expired`."""
+        now = datetime.now(UTC)
+        folder = self._folder(namespace)
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        found = (self._read(file, namespace, file.name.removesuffix(_SUFFIX)) for file in files)
+        kept = [entry for entry in found if entry and (expired or not entry.is_expired(now))]
+        return sorted(kept, key=lambda entry: entry.key)
+
+    def namespaces(self) -> list[str]:
+        """Namespaces that have keys, sorted."""
+        folders = (path for path in self.root.rglob("_kv") if path.is_dir())
+        found = (path.parent.relative_to(self.root).as_posix() for path in folders)
+        return sorted(path.replace("/", ".") for path in found)
+
+    def _folder(self, namespace: str) -> Path:
+        return self.root / namespace.replace(".", "/") / "_kv"
+
+    def _file(self, namespace: str, key: str) -> Path:
+        return self._folder(namespace) / f"{key}{_SUFFIX}"
+
+    @staticmethod
+    def _read(file: Path, namespace: str, key: str) -> Entry | None:
+        try:
+            data: dict[str, Any] = json.loads(file.read_bytes())
+        except FileNotFoundError:
+            return None
+        return Entry(
+            namespace=namespace,
+            key=key,
+            type=KvType(data["type"]),
+            value=data["value"],
+            version=data["version"],
+            created=datetime.fromisoformat(data["created"]),
+            updated=datetime.fromisoformat(data["updated"]),
+            expires=datetime.fromisoformat(data["expires"]) if data["expires"] else None,
+            description=data["description"],
+        )
+
+
+def check_key(key: str) -> None:
+    """Raise `InputInvalid` unless `key` may be a key."""
+    if not _KEY.fullmatch(key):
+        raise InputInvalid(
+            "Key must start with an alphanumeric character (uppercase or lowercase) and can "
+            "contain alphanumeric characters (uppercase or lowercase), dots (.), underscores (_), "
+            "and hyphens (-) only."
+        )
+    if len(key) > _LONGEST_KEY:
+        raise InputInvalid(f"Key must have at most {_LONGEST_KEY} characters, it has {len(key)}.")
+
+
+def type_of(value: Any) -> KvType:
+    """The type of a value that came without one."""
+    if isinstance(value, bool):
+        return KvType.BOOLEAN
+    if isinstance(value, int | float):
+        return KvType.NUMBER
+    return KvType.STRING if isinstance(value, str) else KvType.JSON
+
+
+def lineage(namespace: str) -> Iterator[str]:
+    """The namespace and those above it: `a.b.c`, `a.b`, `a`."""
+    while namespace:
+        yield namespace
+        namespace = namespace.rpartition(".")[0]
+
+
+def _to_json(entry: Entry) -> bytes:
+    data = {
+        "type": entry.type,
+        "value": entry.value,
+        "version": entry.version,
+        "created": entry.created.isoformat(),
+        "updated": entry.updated.isoformat(),
+        "expires": entry.expires.isoformat() if entry.expires else None,
+        "description": entry.description,
+    }
+    return json.dumps(data, ensure_ascii=False, default=str).encode()
