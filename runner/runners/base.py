@@ -61,12 +61,30 @@ class Outcome:
     reliability 0.1 for what is not the script's own doing (`oom`, `killed_outside`,
     `engine_lost`), else None. `details` becomes the output `taskRunner` ({} for a process).
     `markers` are the marker lines of the side file, in the order in which they were written.
+    `hint` says in a few words what was behind the ending and what to do about it ("" if nothing
+    is known).
     """
 
     exit_code: int
     reason: str | None = None
+    hint: str = ""
     details: Mapping[str, str] = field(default_factory=dict[str, str])
     markers: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullProgress:
+    """How far the pull of an image has come.
+
+    `current` and `total` are bytes over all layers known so far (0: not known yet). `ended` is
+    True in the last report of a pull, also of one that failed.
+    """
+
+    image: str
+    status: str
+    current: int = 0
+    total: int = 0
+    ended: bool = False
 
 
 class TaskRunner(Protocol):
