@@ -1,0 +1,1 @@
+"""Kestra's HTTP API."""
