@@ -42,8 +42,13 @@ class Store(Protocol):
         """The execution's task runs, in the order in which they were created."""
         ...
 
-    async def logs(self, execution_id: str, after: int = 0) -> list[LogLine]:
-        """The execution's log lines after number `after`, in order."""
+    async def logs(
+        self, execution_id: str, after: int = 0, limit: int | None = None
+    ) -> list[LogLine]:
+        """At most `limit` of the execution's log lines after number `after`, in order.
+
+        Numbers grow; those of one execution need not be consecutive.
+        """
         ...
 
     async def metrics(self, execution_id: str) -> list[Metric]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from runner.errors import NotFound
-from runner.model.execution import Execution, LogLine, Metric, TaskRun
+from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
 
 
 class MemoryStore:
@@ -14,8 +14,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self._executions: dict[str, Execution] = {}
         self._runs: dict[str, dict[str, TaskRun]] = {}
-        self._lines: list[LogLine] = []
-        self._numbers: dict[str, list[int]] = {}
+        self._batches: dict[str, list[tuple[int, LogBatch]]] = {}
+        self._lines = 0
         self._metrics: dict[str, list[Metric]] = {}
 
     async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
@@ -31,11 +31,12 @@ class MemoryStore:
         for run_id in run_ids:
             runs.pop(run_id, None)
 
-    async def append(self, lines: Sequence[LogLine], metrics: Sequence[Metric] = ()) -> None:
+    async def append(self, batches: Sequence[LogBatch], metrics: Sequence[Metric] = ()) -> None:
         """Add log lines and metrics, in this order."""
-        for line in lines:
-            self._lines.append(line)
-            self._numbers.setdefault(line.execution_id, []).append(len(self._lines))
+        for batch in batches:
+            kept = self._batches.setdefault(batch.execution_id, [])
+            kept.append((self._lines + 1, batch))
+            self._lines += len(batch.messages)
         for metric in metrics:
             self._metrics.setdefault(metric.execution_id, []).append(metric)
 
@@ -60,11 +61,34 @@ class MemoryStore:
 
     async def logs(
         self, execution_id: str, after: int = 0, limit: int | None = None
-    ) -> list[tuple[int, LogLine]]:
+    ) -> list[LogLine]:
         """At most `limit` of the execution's log lines after number `after`, in order."""
-        numbers = [n for n in self._numbers.get(execution_id, []) if n > after]
-        return [(number, self._lines[number - 1]) for number in numbers[:limit]]
+        lines: list[LogLine] = []
+        for first, batch in self._batches.get(execution_id, []):
+            if first + len(batch.messages) > after + 1:
+                lines.extend(line for line in lines_of(first, batch) if line.number > after)
+            if limit is not None and len(lines) >= limit:
+                return lines[:limit]
+        return lines
 
     async def metrics(self, execution_id: str) -> list[Metric]:
         """The execution's metrics, in the order in which they came."""
         return list(self._metrics.get(execution_id, []))
+
+
+def lines_of(first: int, batch: LogBatch) -> Iterator[LogLine]:
+    """The lines of a batch, numbered from `first`."""
+    for number, message in enumerate(batch.messages, first):
+        yield LogLine(
+            number=number,
+            execution_id=batch.execution_id,
+            namespace=batch.namespace,
+            flow_id=batch.flow_id,
+            level=batch.level,
+            message=message,
+            date=batch.date,
+            task_id=batch.task_id,
+            task_run_id=batch.task_run_id,
+            attempt=batch.attempt,
+            trigger_id=batch.trigger_id,
+        )
