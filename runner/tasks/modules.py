@@ -1,0 +1,37 @@
+"""Which module holds which runnable task type: a run imports only what its flow uses."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from runner.tasks.registry import Work, work_of
+
+_CORE = "io.kestra.plugin.core"
+_SCRIPTS = "io.kestra.plugin.scripts"
+
+_FAMILIES: dict[str, tuple[str, ...]] = {
+    "log": (f"{_CORE}.log.Log", f"{_CORE}.debug.Echo"),
+    "debug": (f"{_CORE}.debug.Return",),
+    "sleep": (f"{_CORE}.flow.Sleep",),
+    "execution": (f"{_CORE}.execution.Fail", f"{_CORE}.execution.Assert"),
+    "output": (f"{_CORE}.output.OutputValues",),
+    "script": tuple(
+        f"{_SCRIPTS}.{language}.{kind}"
+        for language in ("python", "shell", "node")
+        for kind in ("Script", "Commands")
+    ),
+}
+
+MODULES: dict[str, str] = {
+    type_: f"runner.tasks.{module}" for module, types in _FAMILIES.items() for type_ in types
+}
+"""Module of every runnable task type, by its canonical name."""
+
+
+def load(type_: str) -> Work | None:
+    """What runs tasks of the canonical type `type_`; None if it is no runnable task of ours."""
+    module = MODULES.get(type_)
+    if module is None:
+        return None
+    import_module(module)
+    return work_of(type_)
