@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a temporary directory of its own, so that what is in it is ours."""
     os.environ[leaks.MARK] = uuid.uuid4().hex
+    # `eyas` and `uv` are found as in an activated environment, however Pytest was started.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     # Pytest's own folders stay where a person finds them after a failure.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     folder = tempfile.mkdtemp(prefix="pytest-eyas-")

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Shared by the scripts of this folder: where things are, and how they speak. Sourced, not run.
 # The sourcing script has set `here` to this folder.
 
