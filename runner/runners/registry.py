@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from runner.runners.base import PullProgress, TaskRunner
+from runner.runners.process import ProcessRunner
 from runner.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class TaskRunners:
 
     def process(self) -> TaskRunner:
         """The runner that starts local processes."""
-        raise NotImplementedError
+        return ProcessRunner(self._settings)
 
     def docker(self, options: DockerOptions, warn: Callable[[str], None] = _ignore) -> TaskRunner:
         """A runner that makes containers as `options` say.

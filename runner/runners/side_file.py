@@ -1,0 +1,70 @@
+"""The private folder of one command: where the shim keeps its markers besides printing them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.errors import RunnerUnavailable
+from runner.settings import TEMP_PREFIX
+
+NAME = "markers"
+"""The side file's name in its folder."""
+
+READ_LIMIT_BYTES = 64 * 1024 * 1024
+"""More of a side file is never read: a script may put anything into it."""
+
+
+class SideFolder:
+    """A folder that only this command uses, made now and removed at the end of the block.
+
+    `open_to_all`: any user may write into it, as the user of a container may be anyone; the
+    folder around it is ours alone.
+    """
+
+    def __init__(self, tmp_dir: Path, *, open_to_all: bool = False) -> None:
+        try:
+            self._outer = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX + "side-", dir=tmp_dir))
+        except OSError as error:
+            raise RunnerUnavailable(
+                f"Cannot write to the temporary directory {tmp_dir}: {error.strerror}"
+            ) from error
+        self.path = self._outer
+        if open_to_all:
+            self.path = self._outer / "side"
+            self.path.mkdir()
+            self.path.chmod(0o777)
+
+    @property
+    def file(self) -> Path:
+        """The side file; there is none until a script has sent something."""
+        return self.path / NAME
+
+    def __enter__(self) -> SideFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._outer, ignore_errors=True)
+
+    def markers(self) -> Sequence[str]:
+        """The marker lines in the side file, in the order in which they were written."""
+        try:
+            # A script may have made anything of it, a link or a FIFO too.
+            fd = os.open(self.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return ()
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return ()
+            return parse(file.read(READ_LIMIT_BYTES))
+
+
+def parse(data: bytes) -> Sequence[str]:
+    """The marker lines in the bytes of a side file."""
+    from kestra_shim.side_file import read_side_file
+
+    return read_side_file(data).markers if data else ()
