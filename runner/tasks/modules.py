@@ -1,10 +1,10 @@
-"""Which module holds which runnable task type: a run imports only what its flow uses."""
+"""Which module holds which task type: a run imports only what its flow uses."""
 
 from __future__ import annotations
 
 from importlib import import_module
 
-from runner.tasks.registry import Work, work_of
+from runner.tasks.registry import Registered, registered
 
 _CORE = "io.kestra.plugin.core"
 _SCRIPTS = "io.kestra.plugin.scripts"
@@ -25,13 +25,13 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
 MODULES: dict[str, str] = {
     type_: f"runner.tasks.{module}" for module, types in _FAMILIES.items() for type_ in types
 }
-"""Module of every runnable task type, by its canonical name."""
+"""Module of every task type, by its canonical name."""
 
 
-def load(type_: str) -> Work | None:
-    """What runs tasks of the canonical type `type_`; None if it is no runnable task of ours."""
+def load(type_: str) -> Registered | None:
+    """How to run tasks of the canonical type `type_`; None if they are none of ours."""
     module = MODULES.get(type_)
     if module is None:
         return None
     import_module(module)
-    return work_of(type_)
+    return registered(type_)
