@@ -30,7 +30,8 @@ wait_for() {
 need_packages() {
     missing=
     for pair in "$@"; do
-        command -v "${pair%%=*}" >/dev/null 2>&1 || missing="$missing ${pair#*=}"
+        command -v "${pair%%=*}" >/dev/null 2>&1 && continue
+        case "$missing " in *" ${pair#*=} "*) ;; *) missing="$missing ${pair#*=}" ;; esac
     done
     [ -n "$missing" ] || return 0
     [ "$(id -u)" = 0 ] || die "missing:$missing. Install them, or run this as root."
