@@ -1,4 +1,4 @@
-"""Values as text, and text as a truth, as Kestra has them."""
+"""Values as Java prints them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from runner.model.times import duration_text, instant_text, time_text
 
 BLANKS = "".join(map(chr, range(0x21)))
 """What Java's `trim` cuts off."""
-
-_FALSE = frozenset({"", "false", "0", "-0"})
-
-
-def is_true(text: str | None) -> bool:
-    """Whether a rendered condition holds (expressions 9): all but false, 0, -0 and nothing."""
-    return text is not None and text.strip(BLANKS) not in _FALSE
 
 
 def without_nulls(value: Any) -> Any:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, cast
 
+from runner.model.catalog import type_expression
+from runner.model.convert import convert
 from runner.model.jsons import read_json
 from runner.model.texts import BLANKS, java_text
 from runner.model.times import (
@@ -29,6 +31,17 @@ INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 _INT = re.compile(r"[+-]?\d+")
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[fFdD]?")
 _EMAIL = re.compile(r"([a-zA-Z0-9_!#$%&’*+/=?`{|}~^.-]+@[a-zA-Z0-9.-]+)?")
+
+_DEFAULT_TYPES = {
+    "INT": "integer",
+    "FLOAT": "number",
+    "BOOLEAN": "boolean",
+    "BOOL": "boolean",
+    "DURATION": "duration",
+    "DATE": "date",
+    "TIME": "time",
+    "DATETIME": "date-time",
+}
 
 Yaml = Callable[[str], Any]
 """Reads a YAML text as Kestra does, and raises `ValueError`."""
@@ -50,7 +63,7 @@ def parse(type_: str, raw: Any, yaml: Yaml, *, item_type: str | None = None) -> 
         case "DATETIME":
             return raw if isinstance(raw, datetime) else read_instant(java_text(raw))
         case "DATE":
-            return read_date(java_text(raw))
+            return raw if isinstance(raw, date) else read_date(java_text(raw))
         case "TIME":
             return raw if isinstance(raw, time) else read_time(java_text(raw))
         case "DURATION":
@@ -65,6 +78,18 @@ def parse(type_: str, raw: Any, yaml: Yaml, *, item_type: str | None = None) -> 
             return _elements(type_, raw, yaml, item_type)
         case _:
             return java_text(raw)
+
+
+def from_default(type_: str, default: Any) -> Any:
+    """A rendered `defaults` as `parse` takes it; scalars are read as properties are.
+
+    Text that is no value of the type is read as JSON first (flow-model 1.7): `1.5` for an INT is
+    1, `5 apples` is 5, `twelve` is an unrecognized token.
+    """
+    expression = type_expression(_DEFAULT_TYPES.get(type_, "any"))
+    if expression.kind == "any" or not isinstance(default, str):
+        return default
+    return convert(default, expression)
 
 
 def _integer(raw: Any) -> int:

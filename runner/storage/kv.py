@@ -64,27 +64,32 @@ class KeyValues:
         self.root = root
         self._lock = threading.Lock()
 
-    def find(self, namespace: str, key: str, *, inherit: bool = False) -> Entry | None:
-        """The entry of `key`, also an expired one; None if there is none.
+    def entry(self, namespace: str, key: str) -> Entry | None:
+        """The entry of `key` in `namespace` itself, also an expired one; None if there is none."""
+        if not _is_key(key):
+            return None
+        return self._read(self._file(namespace, key), namespace, key)
 
-        `inherit` looks into the parent namespaces too, the nearest first, past expired entries.
+    def find(self, namespace: str | None, own: str, key: str) -> Entry | None:
+        """What a flow of namespace `own` finds under `key`, None if that is nothing or expired.
+
+        In `namespace` if it names one, otherwise in its own and those above, the nearest first.
         """
-        check_key(key)
         now = datetime.now(UTC)
-        for place in lineage(namespace) if inherit else (namespace,):
-            entry = self._read(self._file(place, key), place, key)
-            if entry is not None and not (inherit and entry.is_expired(now)):
+        for place in (namespace,) if namespace else lineage(own):
+            entry = self.entry(place, key)
+            if entry is not None and not entry.is_expired(now):
                 return entry
         return None
 
-    def get(self, namespace: str, key: str, *, inherit: bool = False) -> Any:
-        """The value of `key`.
+    def get(self, namespace: str, key: str) -> Any:
+        """The value of `key` in `namespace` itself.
 
         Raises:
             NotFound: the key does not exist or has expired.
         """
-        entry = self.find(namespace, key, inherit=inherit)
-        if entry is None or entry.is_expired(datetime.now(UTC)):
+        entry = self.find(namespace, namespace, key)
+        if entry is None:
             raise NotFound(f"The key '{key}' does not exist in the namespace '{namespace}'.")
         return entry.value
 
@@ -131,7 +136,8 @@ class KeyValues:
 
     def delete(self, namespace: str, key: str) -> bool:
         """Delete `key`; False if it did not exist or had expired."""
-        check_key(key)
+        if not _is_key(key):
+            return False
         with self._lock:
             file = self._file(namespace, key)
             entry = self._read(file, namespace, key)
@@ -180,6 +186,10 @@ class KeyValues:
             expires=datetime.fromisoformat(data["expires"]) if data["expires"] else None,
             description=data["description"],
         )
+
+
+def _is_key(key: str) -> bool:
+    return len(key) <= _LONGEST_KEY and _KEY.fullmatch(key) is not None
 
 
 def check_key(key: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 from runner.errors import RenderFailed, TaskFailed
+from runner.expr import is_truthy
 from runner.model.execution import Level
-from runner.model.texts import is_true, java_text
+from runner.model.texts import java_text
 from runner.tasks.context import Result, RunContext
 from runner.tasks.registry import task
 
@@ -17,7 +18,7 @@ async def fail(ctx: RunContext) -> Result | None:
     message = await ctx.text("errorMessage") or "Task failure"
     if ctx.task.properties.get("condition") is None:
         raise TaskFailed(message)
-    if is_true(await ctx.text("condition")):
+    if is_truthy(await ctx.text("condition")):
         ctx.log(Level.ERROR, message)
         raise TaskFailed("Fail on a condition")
     return None
@@ -30,7 +31,7 @@ async def assert_(ctx: RunContext) -> Result | None:
     failed = 0
     for condition in conditions:
         try:
-            holds = is_true(await ctx.render(condition))
+            holds = is_truthy(await ctx.render(condition))
         except RenderFailed as error:
             holds = False
             message = f"Assertion `{condition}` failed, failed to render `{error}`"

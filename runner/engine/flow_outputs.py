@@ -1,0 +1,64 @@
+"""Outputs of a flow, rendered when its execution ends (flow-model 6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from runner.engine.inputs import read_yaml
+from runner.errors import RenderFailed
+from runner.expr import Scope, render_value
+from runner.model import values
+from runner.model.execution import Outputs
+from runner.model.flow import Flow, Output
+from runner.model.texts import java_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A flow's outputs, or why there are none; `warnings` and `error` belong into its log."""
+
+    outputs: Outputs | None = None
+    warnings: Sequence[str] = ()
+    error: str | None = None
+
+
+async def render_outputs(flow: Flow, scope: Scope) -> Rendered:
+    """Render and convert the outputs of `flow`; one that fails leaves the execution with none.
+
+    `outputs` is None if the flow declares none.
+    """
+    found: dict[str, Any] = {}
+    warnings: list[str] = []
+    for output in flow.outputs:
+        try:
+            value = render_value(output.value, scope)
+        except RenderFailed as error:
+            if output.required:
+                return Rendered(warnings=warnings, error=f"Failed to render output values: {error}")
+            warnings.append(
+                f"Failed to render optional flow output '{output.id}'. Output is ignored."
+            )
+            continue
+        try:
+            found[output.id] = _typed(output, value, scope)
+        except ValueError as error:
+            message = f"Invalid value for output `{output.id}`. Cause: {error}"
+            return Rendered(warnings=warnings, error=f"Failed to render output values: {message}")
+    return Rendered(outputs=found if flow.outputs else None, warnings=warnings)
+
+
+def _typed(output: Output, value: Any, scope: Scope) -> Any:
+    """`value` by the output's type; null counts as the text `""`."""
+    if value is None:
+        value = ""
+    if output.type == "FILE":
+        return java_text(value)
+    yaml = partial(read_yaml, scope=scope)
+    if output.type in ("ARRAY", "MULTISELECT"):
+        return values.parse(output.type, value, yaml)
+    parsed = values.parse(output.type, value, yaml)
+    values.check(output.type, parsed, dict[str, Any]())
+    return values.plain(parsed, six_digits=False)

@@ -1,0 +1,303 @@
+"""Inputs of an execution: what was given, what is missing, and what its flow declares of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import anyio.to_thread
+
+from runner.engine.input_tree import nested, secrets_in, value_at
+from runner.errors import InputInvalid, RenderFailed
+from runner.expr import Scope, render_typed, render_value
+from runner.model import values
+from runner.model.execution import Execution
+from runner.model.flow import Flow, Input, Task
+from runner.model.inputs import read_input
+from runner.model.texts import java_text
+from runner.storage.files import Storage
+
+_FILE_SCHEMES = ("kestra://", "nsfile://")
+_DISABLED = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file given for a FILE input: its name, and where it is or what is in it.
+
+    `move` takes the file at a path away instead of copying it.
+    """
+
+    name: str
+    content: Path | bytes
+    move: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """The inputs that an execution starts with.
+
+    `values` are nested by the dots of their ids, None if nothing is declared; `warnings` belong
+    into its log, `secrets` out of it.
+    """
+
+    values: Mapping[str, Any] | None
+    warnings: Sequence[str] = ()
+    secrets: Sequence[str] = ()
+
+
+async def resolve_inputs(
+    flow: Flow,
+    given: Mapping[str, Any],
+    scope: Scope,
+    *,
+    storage: Storage,
+    execution: Execution,
+    declared: Sequence[Input] | None = None,
+) -> Resolved:
+    """Resolve `given` against the flow's inputs, or `declared` ones (flow-model 2).
+
+    A value is text, JSON-like, or an `Upload` or path for a FILE. `scope` is what defaults and
+    conditions see; its `inputs` are replaced by those that an input depends on. Files are stored
+    as the execution's, and deleted again if an input is wrong.
+
+    Raises:
+        InputInvalid: the first input that is missing or wrong.
+    """
+    declared = flow.inputs if declared is None else declared
+    resolution = _Resolution(declared, given, scope, storage, execution)
+    try:
+        for item in declared:
+            await resolution.of(item)
+    except InputInvalid:
+        for uri in resolution.uploads:
+            storage.delete(uri)
+        raise
+    found = {id_: value for id_, value in resolution.known.items() if value is not _DISABLED}
+    owner = f"{flow.namespace}.{flow.id}"
+    tree = nested({item.id: found[item.id] for item in declared if item.id in found})
+    return Resolved(
+        values=tree if declared else None,
+        warnings=[
+            f"Input {name} was provided for workflow {owner} "
+            "but isn't declared in the workflow inputs"
+            for name in given
+            if name not in found
+        ],
+        secrets=secrets_in(declared, tree),
+    )
+
+
+async def resume_inputs(
+    flow: Flow,
+    task: Task,
+    given: Mapping[str, Any],
+    scope: Scope,
+    *,
+    storage: Storage,
+    execution: Execution,
+) -> Mapping[str, Any]:
+    """The values that a person gives to resume the Pause `task`, nested by their ids.
+
+    Raises:
+        InputInvalid: one of its `onResume` inputs is missing or wrong.
+    """
+    entries = cast("Sequence[Any]", task.properties.get("onResume") or ())
+    declared = [entry if isinstance(entry, Input) else read_input(entry) for entry in entries]
+    resolved = await resolve_inputs(
+        flow, given, scope, storage=storage, execution=execution, declared=declared
+    )
+    return resolved.values or {}
+
+
+class _Resolution:
+    """One pass over declared inputs; `known` holds what is settled, by id."""
+
+    def __init__(
+        self,
+        declared: Sequence[Input],
+        given: Mapping[str, Any],
+        scope: Scope,
+        storage: Storage,
+        execution: Execution,
+    ) -> None:
+        self._declared = {item.id: item for item in declared}
+        self._given = given
+        self._scope = scope
+        self._storage = storage
+        self._execution = execution
+        self.known: dict[str, Any] = {}
+        self.uploads: list[str] = []
+
+    async def of(self, item: Input) -> Any:
+        """The value of `item`, or `_DISABLED`; those it depends on are resolved first."""
+        if item.id not in self.known:
+            self.known[item.id] = await self._resolve(item)
+        return self.known[item.id]
+
+    async def _resolve(self, item: Input) -> Any:
+        around: dict[str, Any] = {}
+        for name in item.depends_on:
+            value = await self.of(self._declared[name])
+            if value is _DISABLED:
+                return _DISABLED
+            around[name] = value
+        scope = self._scope.with_variables(inputs=nested(around))
+        if item.condition is not None and not _holds(item.condition, scope):
+            return _DISABLED
+        choices = _choices(item, scope)
+        value = self._given.get(item.id)
+        if value is None:
+            value = _default(item, scope, choices)
+        if value is None:
+            if item.required:
+                raise InputInvalid(f"Missing required input:{item.id}")
+            return None
+        if item.type == "FILE":
+            return await self._file(item, value)
+        return _typed(item, value, choices, partial(read_yaml, scope=scope))
+
+    async def _file(self, item: Input, value: Any) -> str:
+        if isinstance(value, str):
+            if value.startswith(_FILE_SCHEMES):
+                return value
+            # Kestra reads a file of the server here; nobody who may only start flows should.
+            raise _invalid(item, f"`{value}` is no stored file: upload it, or give a kestra:// URI")
+        if isinstance(value, Path):
+            value = Upload(value.name, value)
+        if not isinstance(value, Upload):
+            raise _invalid(item, f"`{java_text(value)}` is no file")
+        allowed = cast("Sequence[str]", item.properties.get("allowedFileExtensions") or ())
+        if allowed and not value.name.lower().endswith(tuple(end.lower() for end in allowed)):
+            listed = ", ".join(allowed)
+            raise _invalid(item, f"`{value.name}` must have one of the extensions `[{listed}]`")
+        name = value.name
+        if not Path(name).suffix:
+            name += item.properties.get("extension") or ".upl"
+        uri = await anyio.to_thread.run_sync(
+            partial(
+                self._storage.put_input,
+                self._execution,
+                item.id,
+                name,
+                value.content,
+                move=value.move,
+            )
+        )
+        self.uploads.append(uri)
+        return uri
+
+
+def _invalid(item: Input, cause: str) -> InputInvalid:
+    return InputInvalid(f"Invalid value for input `{item.id}`. Cause: {cause}")
+
+
+def _holds(condition: str, scope: Scope) -> bool:
+    """Whether the condition gives the value true; one that cannot be rendered does not."""
+    try:
+        return render_typed(condition, scope) is True
+    except RenderFailed:
+        return False
+
+
+def _choices(item: Input, scope: Scope) -> list[str] | None:
+    """What a SELECT or the like may be chosen from; None for other types."""
+    if item.type not in ("SELECT", "ENUM", "MULTISELECT"):
+        return None
+    expression = item.properties.get("expression")
+    given: Any = item.properties.get("options") or item.properties.get("values") or ()
+    if expression is not None:
+        try:
+            given = render_typed(expression, scope)
+        except RenderFailed as error:
+            raise _invalid(item, f"{error} (in its `expression`)") from error
+        if not isinstance(given, list | tuple):
+            raise InputInvalid(f"{item.id}: Invalid expression result. Expected a list of strings")
+    return [_choice(entry) for entry in cast("Sequence[Any]", given)]
+
+
+def _choice(entry: Any) -> str:
+    """One entry of `values`: a text, or since 2.0 a label with its value."""
+    if isinstance(entry, Mapping):
+        return java_text(cast("Mapping[str, Any]", entry).get("value"))
+    return java_text(entry)
+
+
+def _default(item: Input, scope: Scope | None, choices: Sequence[str] | None) -> Any:
+    """The rendered default of an input, or the first choice if it says so, or None."""
+    if item.defaults is None:
+        if choices and item.properties.get("autoSelectFirst"):
+            return [choices[0]] if item.type == "MULTISELECT" else choices[0]
+        return None
+    default = item.defaults
+    if scope is not None:
+        try:
+            default = render_value(default, scope)
+        except RenderFailed as error:
+            raise InputInvalid(f"{error}\n(in the default of input `{item.id}`)") from error
+    try:
+        return values.from_default(item.type, default)
+    except ValueError as error:
+        raise _invalid(item, f"{error} (in its `defaults`)") from error
+
+
+def _typed(item: Input, value: Any, choices: Sequence[str] | None, yaml: values.Yaml) -> Any:
+    """`value` as what the input declares, plain."""
+    declared = item.properties
+    item_type = declared.get("itemType")
+    if item.type == "MULTISELECT":
+        item_type = item_type or "STRING"
+    try:
+        parsed = values.parse(item.type, value, yaml, item_type=item_type)
+        values.check(item.type, parsed, declared)
+        # Kestra holds an optional SELECT or ENUM against nothing (flow-model 2).
+        held = item.required or item.type == "MULTISELECT"
+        if choices is not None and held and not declared.get("allowCustomValue"):
+            values.check_choice(item.type, parsed, choices)
+    except ValueError as error:
+        raise _invalid(item, str(error)) from error
+    return values.plain(parsed)
+
+
+def read_yaml(text: str, *, scope: Scope) -> Any:
+    """The value of a YAML text, by the rules of the function `yaml`; raises `ValueError`."""
+    try:
+        return render_typed("{{ yaml(text) }}", scope.with_variables(text=text))
+    except RenderFailed as error:
+        raise ValueError(str(error)) from error
+
+
+def inputs_for_rendering(
+    flow: Flow, inputs: Mapping[str, Any] | None, scope: Scope | None = None
+) -> Mapping[str, Any] | None:
+    """The variable `inputs`: the execution's, and defaults of those that it lacks.
+
+    A default with a dotted id comes a second time under that id, as in Kestra. One that cannot
+    be rendered or converted is left out. None: the flow has no inputs and none were given.
+    """
+    missing = [
+        item for item in flow.inputs if item.defaults is not None and item.id not in (inputs or {})
+    ]
+    if not missing:
+        return inputs
+    scope = scope or Scope({"flow": {"id": flow.id, "namespace": flow.namespace}})
+    added: dict[str, Any] = {}
+    for item in missing:
+        value = value_at(inputs, item.id) if inputs is not None and "." in item.id else None
+        try:
+            value = _plain_default(item, scope) if value is None else value
+        except InputInvalid:
+            continue
+        if value is not None:
+            added[item.id] = value
+    return {**(inputs or {}), **added}
+
+
+def _plain_default(item: Input, scope: Scope) -> Any:
+    if item.type == "FILE":
+        return item.defaults
+    value = _default(item, scope, None)
+    return _typed(item, value, None, partial(read_yaml, scope=scope))
