@@ -199,11 +199,11 @@ def metric_row(metric: Metric) -> tuple[Any, ...]:
         metric.flow_id,
         metric.task_id,
         metric.task_run_id,
-        storable(metric.name),
+        _text(metric.name),
         metric.type,
         float(metric.value),
         stamp(metric.date),
-        dumps(dict(metric.tags)),
+        None if metric.tags is None else dumps(dict(metric.tags)),
     )
 
 
@@ -220,7 +220,7 @@ def metric_from(row: Sequence[Any]) -> Metric:
         type=kind,
         value=value,
         date=datetime.fromisoformat(when),
-        tags=json.loads(tags),
+        tags=None if tags is None else json.loads(tags),
     )
 
 

@@ -24,11 +24,11 @@ CREATE TABLE metrics (
   flow_id TEXT NOT NULL,
   task_id TEXT NOT NULL,
   task_run_id TEXT NOT NULL,
-  name TEXT NOT NULL,
+  name TEXT,
   type TEXT NOT NULL,
   value REAL NOT NULL,
   date TEXT NOT NULL,
-  tags TEXT NOT NULL                    -- JSON object of text
+  tags TEXT                             -- JSON object of text
 ) STRICT;
 CREATE INDEX metrics_by_execution ON metrics (execution_id, number);
 CREATE INDEX metrics_by_flow ON metrics (namespace, flow_id, name, date);

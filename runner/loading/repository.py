@@ -1,0 +1,193 @@
+"""The flows in service: which file each came from, its revision, and what is wrong with files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import anyio
+
+from runner.errors import FlowInvalid, NotFound, Problem
+from runner.loading.flow import load
+from runner.model.flow import Flow
+
+Name = tuple[str, str]
+"""A flow's namespace and id."""
+
+
+class Texts(Protocol):
+    """Keeps every text a flow ever had, by revision; the store on disk has one."""
+
+    async def record(self, flows: Sequence[tuple[str, str, str]]) -> list[int]:
+        """Note the texts of flows (namespace, id, text) and return the revision of each."""
+        ...
+
+    def text(self, namespace: str, flow_id: str, revision: int) -> str | None:
+        """The flow's text in that revision, None if there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowFile:
+    """What a file of the folder holds.
+
+    `flow` is None if its text never was a flow. After a broken edit `flow` is still the last good
+    one, and `problems` say what is wrong with the text that stands there now.
+    """
+
+    path: str
+    text: str
+    flow: Flow | None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def name(self) -> Name | None:
+        """Namespace and id of its flow, or what a broken text says they are."""
+        if self.flow is not None:
+            return self.flow.namespace, self.flow.id
+        namespace, flow_id = _top_level("namespace", self.text), _top_level("id", self.text)
+        return (namespace, flow_id) if namespace and flow_id else None
+
+
+class Repository:
+    """Flows by name and revision, as files come, change and go.
+
+    Of two files with the same flow the first by path is in service, and the other has a problem.
+    """
+
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+        self._files: dict[str, FlowFile] = {}
+        self._flows: dict[Name, Flow] = {}
+        self._paths: dict[Name, str] = {}
+        self._older: dict[tuple[str, str, int], Flow] = {}
+        self.changed = anyio.Event()
+        """Set, and replaced by a new one, when a flow in service came, changed or went."""
+
+    def find(self, namespace: str, flow_id: str, revision: int | None = None) -> Flow:
+        """The flow, in its newest revision unless another is named.
+
+        An older revision is also found when the flow is not in service any more.
+
+        Raises:
+            NotFound: there is no such flow or revision.
+        """
+        flow = self._flows.get((namespace, flow_id))
+        if revision is None or (flow is not None and flow.revision == revision):
+            if flow is None:
+                raise NotFound(f"Unable to find flow '{namespace}.{flow_id}'")
+            return flow
+        key = (namespace, flow_id, revision)
+        if key not in self._older:
+            text = self._texts.text(*key)
+            if text is None:
+                raise NotFound(f"Unable to find flow '{namespace}.{flow_id}' revision {revision}")
+            if len(self._older) >= _OLDER_KEPT:
+                self._older.pop(next(iter(self._older)))
+            self._older[key] = _loaded_again(text, revision)
+        return self._older[key]
+
+    def all(self) -> Iterable[Flow]:
+        """Every flow in service, in the order of their names."""
+        return [self._flows[name] for name in sorted(self._flows)]
+
+    def path(self, namespace: str, flow_id: str) -> str | None:
+        """The file that the flow came from, None if it is not in service."""
+        return self._paths.get((namespace, flow_id))
+
+    def files(self) -> list[FlowFile]:
+        """Every file, by path."""
+        return [self._files[path] for path in sorted(self._files)]
+
+    def file(self, path: str) -> FlowFile | None:
+        """The file at that path."""
+        return self._files.get(path)
+
+    async def update(self, files: Mapping[str, FlowFile | None]) -> None:
+        """Take over files that came or changed, and drop those that are None."""
+        for path, file in files.items():
+            if file is None:
+                self._files.pop(path, None)
+            else:
+                old = self._files.get(path)
+                self._files[path] = _kept_in_service(old, file)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Choose the flow in service of each name, and number those whose text is new."""
+        chosen: dict[Name, tuple[str, Flow]] = {}
+        for file in self.files():
+            if file.flow is None:
+                continue
+            name = (file.flow.namespace, file.flow.id)
+            first = chosen.setdefault(name, (file.path, file.flow))
+            self._files[file.path] = _second(file, first[0]) if first[0] != file.path else file
+        new = [
+            flow
+            for name, (_, flow) in chosen.items()
+            if name not in self._flows or self._flows[name].source != flow.source
+        ]
+        revisions = await self._texts.record([(f.namespace, f.id, f.source) for f in new])
+        numbered = {
+            (flow.namespace, flow.id): replace(flow, revision=revision)
+            for flow, revision in zip(new, revisions, strict=True)
+        }
+        before = self._flows
+        self._paths = {name: path for name, (path, _) in chosen.items()}
+        self._flows = {name: numbered.get(name) or before[name] for name in chosen}
+        if numbered or self._flows.keys() != before.keys():
+            changed, self.changed = self.changed, anyio.Event()
+            changed.set()
+
+
+_OLDER_KEPT = 200
+_DUPLICATE = "Flow '{}.{}' is defined in {} already"
+
+
+def read_flow(path: str, text: str) -> FlowFile:
+    """What the text of the file at `path` is: a flow, or problems."""
+    try:
+        flow = load(text, file=path, revision=1)
+    except FlowInvalid as error:
+        return FlowFile(path=path, text=text, flow=None, problems=error.problems)
+    return FlowFile(path=path, text=text, flow=flow, problems=flow.problems)
+
+
+def broken_file(path: str, message: str) -> FlowFile:
+    """A file that could not be read as text."""
+    problem = Problem(message=message, file=path)
+    return FlowFile(path=path, text="", flow=None, problems=(problem,))
+
+
+def _kept_in_service(old: FlowFile | None, new: FlowFile) -> FlowFile:
+    """`new`, with the flow of `old` in service if `new` is none."""
+    if new.flow is None and old is not None and old.flow is not None:
+        return replace(new, flow=old.flow)
+    return new
+
+
+def _second(file: FlowFile, first: str) -> FlowFile:
+    """The file with the problem that another one has its flow already."""
+    flow = file.flow
+    if flow is None:
+        return file
+    message = _DUPLICATE.format(flow.namespace, flow.id, first)
+    if any(problem.message == message for problem in file.problems):
+        return file
+    problem = Problem(message=message, file=file.path, hint="give one of them another id")
+    return replace(file, problems=(*file.problems, problem))
+
+
+def _loaded_again(text: str, revision: int) -> Flow:
+    """An older text as a flow; what was accepted once and is not any more cannot be found."""
+    try:
+        return load(text, revision=revision)
+    except FlowInvalid as error:
+        raise NotFound(f"Revision {revision} of the flow is not valid any more: {error}") from error
+
+
+def _top_level(key: str, text: str) -> str | None:
+    found = re.search(rf"(?m)^{key}:[ \t]*[\"']?([\w.-]+)", text)
+    return found[1] if found else None
