@@ -29,6 +29,11 @@ class Settings:
 
     `environ` is the process environment at the start: secrets (`SECRET_*`), variables for flows
     and Docker's own variables are looked up in it. Task processes inherit it.
+
+    For the daemon: `host` and `port` are where its API listens; on another address than loopback
+    it wants `api_user` and `api_password`, or `api_token`. `read_only` refuses every change
+    through the API. `allowed_hosts` are further names a request may call it by, `cors_origins`
+    web pages that may use it. `drain` is how long running tasks may take to end when it stops.
     """
 
     state_dir: Path = Path(".eyas")
@@ -43,4 +48,14 @@ class Settings:
     docker_profile: Literal["default", "strict"] = "default"
     stop_grace: timedelta = timedelta(seconds=5)
     pipe_grace: timedelta = timedelta(seconds=5)
+    host: str = "127.0.0.1"
+    port: int = 8080
+    read_only: bool = False
+    api_user: str | None = None
+    api_password: str | None = None
+    api_token: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    max_upload_bytes: int = 10 * 1024**3
+    drain: timedelta = timedelta(seconds=30)
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
