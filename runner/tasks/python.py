@@ -1,0 +1,89 @@
+"""Python tasks: which interpreter runs the script, with which packages (script-tasks 7.3, 8)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.model.execution import Level
+from runner.tasks.context import RunContext
+from runner.tasks.script_lines import chosen, is_shell, search_path
+from runner.tasks.script_programs import Programs
+from runner.tasks.script_runner import Place
+
+LIBRARY = ".kestra_additional_python_lib"
+"""Name of the folder, in the working directory, that holds the task's `dependencies`."""
+
+_IMAGE_VERSION = re.compile(r"python:([2-9]\d*(?:\.\d+)*)")
+
+
+async def set_up(ctx: RunContext, place: Place, folder: Path, env: Mapping[str, str]) -> Programs:
+    """Find the interpreter and install the packages that the task asks for.
+
+    `env` are the command's variables so far. Nothing is started and the network is not touched
+    unless the task has `dependencies` or, as a process, a `pythonVersion`.
+
+    Raises:
+        TaskFailed: there is no such Python, or the packages could not be installed.
+    """
+    manager = await chosen(ctx, "packageManager", ("UV", "PIP"))
+    wanted = await ctx.text("pythonVersion") or ""
+    packages = [line for line in await ctx.texts("dependencies") if line and line.strip()]
+    in_container = place.docker is not None
+    if in_container and not wanted and not _IMAGE_VERSION.search(place.image_hint):
+        ctx.log(Level.WARN, "No Python Version found. Using default version: '3.13'")
+    if not packages and (in_container or not wanted):
+        return Programs(line=_Line(ctx, None, in_container))
+    # Only now: most tasks need none of it.
+    from runner.tasks.python_packages import Packages
+    from runner.tasks.python_tools import Tools, find_python
+
+    tools = Tools(ctx, place, folder, env)
+    found = None if in_container else await find_python(tools, wanted)
+    if not packages:
+        return Programs(line=_Line(ctx, found, in_container))
+    library = await Packages(tools, manager, found, wanted).install(packages, folder / LIBRARY)
+    own = env.get("PYTHONPATH")
+    return Programs(
+        line=lambda file, _: f"{shlex.quote(found or 'python')} {shlex.quote(str(file))}",
+        env={"PYTHONPATH": f"{library}:{own}" if own else str(library)},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The command that runs a script file without installed packages.
+
+    An environment that `beforeCommands` activate comes first. `python` None: the `python` of the
+    PATH as it is then, and on this machine `python3` where there is no `python`.
+    """
+
+    ctx: RunContext
+    python: str | None
+    in_container: bool
+
+    def __call__(self, file: Path, interpreter: Sequence[str]) -> str:
+        script = shlex.quote(str(file))
+        if not is_shell(interpreter):
+            return f"{self._outside_a_shell()} {script}"
+        # One that was active when Eyas started is no choice of the flow: there PATH decides.
+        outer = "" if self.in_container else self.ctx.settings.environ.get("VIRTUAL_ENV", "")
+        active = '"$VIRTUAL_ENV/bin/python"'
+        test = f'[ "${{VIRTUAL_ENV:-}}" != {shlex.quote(outer)} ] && [ -x {active} ]'
+        choices = [f"if {test}; then {active} {script}"]
+        if self.python is not None or self.in_container:
+            choices.append(f"else {shlex.quote(self.python or 'python')} {script}")
+        else:
+            choices.append(f"elif command -v python >/dev/null 2>&1; then python {script}")
+            choices.append(f"else python3 {script}")
+        return "; ".join([*choices, "fi"])
+
+    def _outside_a_shell(self) -> str:
+        if self.python is not None or self.in_container:
+            return self.python or "python"
+        path = search_path(self.ctx, {})
+        return "python" if shutil.which("python", path=path) else "python3"

@@ -1,0 +1,262 @@
+"""Script tasks, `io.kestra.plugin.scripts.*.Script` and `.Commands`: one attempt of one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from runner.errors import ExitStatus, RunnerUnavailable, TaskFailed
+from runner.model.convert import json_text
+from runner.model.execution import Level, Outputs, new_id
+from runner.runners.base import Command, Outcome, Owner
+from runner.tasks.context import Executed, Result, RunContext
+from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES, Language, language_of
+from runner.tasks.python import set_up
+from runner.tasks.registry import task
+from runner.tasks.script_context import CONTEXT_FILE, write_context
+from runner.tasks.script_files import (
+    Given,
+    new_name,
+    rendered_inputs,
+    warn_of_second_rendering,
+    with_local_files,
+    write_files,
+)
+from runner.tasks.script_lines import command_line, environment
+from runner.tasks.script_programs import Programs, programs_of
+from runner.tasks.script_runner import Place, choose_place
+from runner.tasks.work_folder import work_folder
+from runner.tasks.working_directory_files import (
+    collect_folder,
+    collect_outputs,
+    load_namespace_files,
+)
+
+
+class CommandFailed(ExitStatus):
+    """The command of a script ended with a status other than 0; its outputs are kept."""
+
+    def __init__(self, code: int, hint: str, outputs: Outputs) -> None:
+        self.outputs = outputs
+        super().__init__(code, hint)
+
+
+@task(*SCRIPT_TYPES)
+async def run_script(ctx: RunContext) -> Result:
+    """Run the property `script`, by way of a file unless the language is the shell's own."""
+    async with _attempt(ctx) as attempt:
+        return await attempt.run(is_script=True)
+
+
+@task(*COMMANDS_TYPES)
+async def run_commands(ctx: RunContext) -> Result:
+    """Run the property `commands`, one line after the other in one shell."""
+    async with _attempt(ctx) as attempt:
+        return await attempt.run(is_script=False)
+
+
+@asynccontextmanager
+async def _attempt(ctx: RunContext) -> AsyncGenerator[_Attempt]:
+    """An attempt with its folder, which is gone afterwards unless it is shared."""
+    if ctx.shared_dir is not None:
+        yield await _begin(ctx, ctx.shared_dir)
+        return
+    async with work_folder(ctx) as folder:
+        yield await _begin(ctx, folder)
+
+
+async def _begin(ctx: RunContext, folder: Path) -> _Attempt:
+    name, language = language_of(ctx.task.type)
+    properties = ctx.task.properties
+    if "warningOnStdErr" in properties:
+        ctx.log(Level.DEBUG, "`warningOnStdErr` has no effect, as on Kestra from 0.23 on")
+    # An empty folder is there in any case, as on Kestra; scripts that count files see it.
+    output_dir = folder / new_id()
+    try:
+        output_dir.mkdir(mode=0o755)
+    except OSError as error:
+        raise TaskFailed(f"The working directory cannot be used: {error}") from error
+    more = {"workingDir": str(folder)}
+    with_output_dir = "runner" in properties or await ctx.flag("outputDirectory")
+    if with_output_dir:
+        more["outputDir"] = str(output_dir)
+    place = await choose_place(ctx, language.user, more)
+    output = output_dir if with_output_dir else None
+    return _Attempt(ctx, name, language, place, folder, output, more)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One attempt: where it runs, in which folder. `more` are variables of its rendering."""
+
+    ctx: RunContext
+    name: str
+    language: Language
+    place: Place
+    folder: Path
+    output_dir: Path | None
+    more: Mapping[str, Any]
+
+    async def run(self, *, is_script: bool) -> Result:
+        """Stage the files, run the command, collect the files; the outputs.
+
+        Raises:
+            CommandFailed: the command's status is not 0.
+            RunnerError: something else went wrong before, or with the files afterwards.
+        """
+        ctx = self.ctx
+        interpreter = await ctx.texts("interpreter", **self.more)
+        patterns = await ctx.texts("outputFiles")
+        script = await self._stage(is_script)
+        env = await environment(ctx, self.language, self.folder, self.output_dir)
+        programs = await self._programs(env)
+        env |= programs.env
+        if await ctx.flag("executionContext"):
+            env |= await write_context(ctx, self.folder, private=self.place.docker is None)
+        main = await self._main_lines(script, programs, interpreter)
+        argv = await command_line(
+            *(ctx, self.language, interpreter, main, self.folder, self.more), is_script=is_script
+        )
+        executed = await self._execute(argv, env, keeps_files=bool(patterns))
+        return await self._end(executed, patterns)
+
+    async def _stage(self, is_script: bool) -> str | Path | None:
+        """Put the files into the folder. The script's text or file; None for Commands."""
+        ctx, folder, properties = self.ctx, self.folder, self.ctx.task.properties
+        in_file = is_script and self.language.program is not None
+        given = await rendered_inputs(
+            ctx, folder, properties.get("inputFiles"), self.more, twice_on_kestra=in_file
+        )
+        script = await self._script_text(in_file) if is_script else None
+        shared_files = properties.get("namespaceFiles")
+        if in_file and shared_files is not None:
+            # Twice, as Kestra does: then `ifExists` is about the input files too (2.1).
+            await write_files(folder, given)
+        await load_namespace_files(ctx, folder, shared_files)
+        if self.place.docker is not None and self.place.docker.config is not None:
+            given.append(Given("config.json", json_text(self.place.docker.config)))
+        if script is None or not in_file:
+            await write_files(folder, given)
+            return script
+        name = new_name(await ctx.text("extension") or self.language.extension)
+        await write_files(folder, [*given, Given(name, script)])
+        return folder / name
+
+    async def _script_text(self, in_file: bool) -> str:
+        text = await self.ctx.text("script", **self.more) or ""
+        if in_file:
+            warn_of_second_rendering(self.ctx, "script", text)
+        return await with_local_files(self.ctx, self.folder, text)
+
+    async def _programs(self, env: Mapping[str, str]) -> Programs:
+        """What runs script files; for Python this installs the task's `dependencies`."""
+        if self.name == "python":
+            return await set_up(self.ctx, self.place, self.folder, env)
+        return await programs_of(self.ctx, self.name)
+
+    async def _main_lines(
+        self, script: str | Path | None, programs: Programs, interpreter: Sequence[str]
+    ) -> list[str]:
+        """The lines after `beforeCommands`."""
+        if isinstance(script, Path):
+            return [programs.line(script, interpreter)]
+        if script is not None:
+            return [script]
+        commands = await self.ctx.texts("commands", **self.more)
+        return [await with_local_files(self.ctx, self.folder, line or "") for line in commands]
+
+    async def _execute(
+        self, argv: Sequence[str], env: Mapping[str, str], *, keeps_files: bool
+    ) -> Executed:
+        ctx = self.ctx
+        shared = ctx.shared_dir is not None
+        command = Command(
+            argv=argv,
+            workdir=self.folder,
+            owner=owner_of(ctx),
+            env=env,
+            output_dir=self.output_dir,
+            sync_back=keeps_files or shared or self.output_dir is not None,
+        )
+        ctx.log(Level.DEBUG, f"Starting command [{', '.join(argv)}]")
+        try:
+            with _removed_afterwards(self.folder / CONTEXT_FILE):
+                return await ctx.execute(self.place.runner(ctx), command)
+        except RunnerUnavailable as error:
+            cause = error.__cause__
+            if self.place.docker is not None or not isinstance(cause, OSError):
+                raise
+            # Kestra's log has both lines: what could not be run, and the system's reason.
+            ctx.log(Level.ERROR, str(error))
+            reason = f"Exec failed, error: {cause.errno} ({cause.strerror}) "
+            raise TaskFailed(reason) from error
+        except anyio.get_cancelled_exc_class():
+            if self.place.docker is None:
+                ctx.log(Level.WARN, "Killing the process and all that it started: interrupted")
+            raise
+
+    async def _end(self, executed: Executed, patterns: Sequence[str]) -> Result:
+        """The outputs, also of a command that failed."""
+        outcome = executed.outcome
+        files: dict[str, str] = {}
+        # A container that is not waited for has done nothing yet.
+        if self.place.docker is None or self.place.docker.wait:
+            if self.output_dir is not None:
+                files |= await collect_folder(self.ctx, self.output_dir)
+            files |= await collect_outputs(self.ctx, self.folder, patterns)
+        outputs: dict[str, Any] = {
+            "vars": dict(executed.vars),
+            "exitCode": outcome.exit_code,
+            "outputFiles": files,
+        }
+        if outcome.exit_code != 0:
+            raise CommandFailed(outcome.exit_code, _hint(outcome, self.place), outputs)
+        if outcome.details:
+            outputs["taskRunner"] = dict(outcome.details)
+        self.ctx.log(Level.DEBUG, "Command succeed with exit code 0")
+        return Result(outputs=outputs)
+
+
+@contextmanager
+def _removed_afterwards(path: Path) -> Generator[None]:
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def owner_of(ctx: RunContext) -> Owner:
+    """Whose command it is that the context's task runs."""
+    return Owner(
+        namespace=ctx.execution.namespace,
+        flow_id=ctx.execution.flow_id,
+        execution_id=ctx.execution.id,
+        task_id=ctx.task.id,
+        task_run_id=ctx.task_run.id,
+        attempt=ctx.attempt,
+    )
+
+
+def _hint(outcome: Outcome, place: Place) -> str:
+    """What a status other than 0 probably means; empty if it is the script's own affair."""
+    where = f"the image {place.docker.image}" if place.docker else "the PATH of this machine"
+    match outcome.reason, outcome.exit_code:
+        case "oom", _:
+            return "out of memory: the container reached its limit, see `memory`"
+        case "killed_outside", _:
+            return "the container was killed from outside"
+        case "engine_lost", _:
+            return "the container engine was lost while the task ran"
+        case None, 126:
+            return "a program was found but could not be executed: check its mode"
+        case None, 127:
+            return f"a program was not found: is it in {where}?"
+        case None, 137:
+            return "ended by SIGKILL"
+        case reason, _:
+            return reason or ""

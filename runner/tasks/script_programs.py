@@ -1,0 +1,30 @@
+"""How a script file is run, and what that needs to be there (script-tasks 1.4, 2.2)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.tasks.context import RunContext
+from runner.tasks.languages import LANGUAGES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programs:
+    """`line` gives the command that runs a script file, for an interpreter that reads it.
+
+    `env` are variables that the command needs.
+    """
+
+    line: Callable[[Path, Sequence[str]], str]
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+async def programs_of(ctx: RunContext, name: str) -> Programs:
+    """What runs script files of the language `name`, all but Python."""
+    program = LANGUAGES[name].program or ""
+    if name == "jbang" and await ctx.flag("quiet"):
+        program = f"{program} --quiet"
+    return Programs(line=lambda file, _: f"{program} {shlex.quote(str(file))}".lstrip())
