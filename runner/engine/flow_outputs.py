@@ -33,11 +33,15 @@ async def render_outputs(flow: Flow, scope: Scope) -> Rendered:
     found: dict[str, Any] = {}
     warnings: list[str] = []
     for output in flow.outputs:
+        where = f"outputs.{output.id}.value"
         try:
             value = render_value(output.value, scope)
         except RenderFailed as error:
             if output.required:
-                return Rendered(warnings=warnings, error=f"Failed to render output values: {error}")
+                return Rendered(
+                    warnings=warnings,
+                    error=f"Failed to render output values: {error.placed(where)}",
+                )
             warnings.append(
                 f"Failed to render optional flow output '{output.id}'. Output is ignored."
             )

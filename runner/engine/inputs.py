@@ -213,7 +213,7 @@ def _choices(item: Input, scope: Scope) -> list[str] | None:
         try:
             given = render_typed(expression, scope)
         except RenderFailed as error:
-            raise _invalid(item, f"{error} (in its `expression`)") from error
+            raise InputInvalid(str(error.placed(f"inputs.{item.id}.expression"))) from error
         if not isinstance(given, list | tuple):
             raise InputInvalid(f"{item.id}: Invalid expression result. Expected a list of strings")
     return [_choice(entry) for entry in cast("Sequence[Any]", given)]
@@ -237,7 +237,7 @@ def _default(item: Input, scope: Scope | None, choices: Sequence[str] | None) ->
         try:
             default = render_value(default, scope)
         except RenderFailed as error:
-            raise InputInvalid(f"{error}\n(in the default of input `{item.id}`)") from error
+            raise InputInvalid(str(error.placed(f"inputs.{item.id}.defaults"))) from error
     try:
         return values.from_default(item.type, default)
     except ValueError as error:

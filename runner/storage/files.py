@@ -80,20 +80,29 @@ class Storage:
         return path
 
     def open_for(self, execution: Execution, uri: str) -> Path:
-        """Like `open`, for a file that `execution` may read.
+        """Like `open`, for an expression of `execution`.
 
-        It may read its own files, those of the executions it comes from (its parent, the one
-        whose end triggered it, the one it repeats) and namespace files.
+        It may read the execution's own files, those of executions that it comes from (its
+        parent, the one whose end triggered it, the one it repeats) and namespace files.
 
         Raises:
             NotFound: there is no such file, or it is another execution's.
         """
-        own = uri.startswith(_NAMESPACE_SCHEME) or any(
-            uri.startswith(f"{SCHEME}/{home}/") for home in _homes(execution)
-        )
-        if not own and not _is_namespace_file(uri):
-            raise NotFound(f"Unable to read the file '{uri}' as it is not an execution file")
+        if not _is_near(execution, uri):
+            raise _foreign(uri)
         return self.open(uri, execution.namespace)
+
+    def open_for_task(self, execution: Execution, uri: str) -> Path:
+        """Like `open_for`, for a task: it may read all files of its flow's namespace too."""
+        if not (_is_near(execution, uri) or _is_within(execution.namespace, uri)):
+            raise _foreign(uri)
+        return self.open(uri, execution.namespace)
+
+    def delete_for_task(self, execution: Execution, uri: str) -> bool:
+        """Delete a file that a task of `execution` may read; False if there was none."""
+        if not (_is_near(execution, uri) or _is_within(execution.namespace, uri)):
+            raise _foreign(uri)
+        return self.delete(uri)
 
     def exists(self, uri: str, namespace: str | None = None) -> bool:
         """Whether there is a file at `uri`."""
@@ -265,6 +274,21 @@ def _homes(execution: Execution) -> Iterator[str]:
     names = [cause.get(key) for key in ("namespace", "flowId", "executionId")]
     if all(isinstance(name, str) and name for name in names):
         yield _home_of(*map(str, names))
+
+
+def _is_near(execution: Execution, uri: str) -> bool:
+    """Whether it is a namespace file, or a file of `execution` or of one that it comes from."""
+    if uri.startswith(_NAMESPACE_SCHEME) or _is_namespace_file(uri):
+        return True
+    return any(uri.startswith(f"{SCHEME}/{home}/") for home in _homes(execution))
+
+
+def _is_within(namespace: str, uri: str) -> bool:
+    return uri.startswith(f"{SCHEME}/{_namespace_path(namespace)}/")
+
+
+def _foreign(uri: str) -> NotFound:
+    return NotFound(f"Unable to read the file '{uri}' as it is not an execution file")
 
 
 def _is_namespace_file(uri: str) -> bool:

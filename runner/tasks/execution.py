@@ -34,7 +34,7 @@ async def assert_(ctx: RunContext) -> Result | None:
             holds = is_truthy(await ctx.render(condition))
         except RenderFailed as error:
             holds = False
-            message = f"Assertion `{condition}` failed, failed to render `{error}`"
+            message = f"Assertion `{condition}` failed, failed to render `{error.reason}`"
         else:
             message = f"Assertion `{condition}` failed!"
         if not holds:
