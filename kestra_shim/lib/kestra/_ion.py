@@ -36,9 +36,9 @@ def read(path: str) -> list[dict[str, Any]]:
         values = _ion_values(data, path)
     records: list[dict[str, Any]] = []
     for number, value in enumerate(values, 1):
-        if not isinstance(value, dict):
+        if not hasattr(value, "items"):  # amazon.ion's structs are no dicts
             kind = type(value).__name__
-            raise ValueError(f"{path}: value {number} is a {kind}, not a struct")
+            raise ValueError(f"{path}: value {number} is of type {kind}, not a struct")
         records.append(plain(value))
     return records
 
@@ -78,6 +78,8 @@ def plain(value: Any) -> Any:
         return bool(value)
     if kind in ("Decimal", "IonPyDecimal"):
         return float(value)
+    if kind == "IonPySymbol":
+        return value.text
     if isinstance(value, str):
         return moment(value) if _ISO_TEXT.fullmatch(value) else str(value)
     if isinstance(value, bytes):

@@ -281,7 +281,7 @@ def test_the_text_form_of_ion_is_read(script: Script) -> None:
         (b'{"a": 1}\n\n{"a": "2024-01-01"}\n', "[{'a': 1}, {'a': '2024-01-01'}]"),
         (b"", "[]"),
         (b"{a: 1}{a: 2}", "[{'a': 1}, {'a': 2}]"),
-        (b"[1]", "rows.ion: value 1 is a list, not a struct"),
+        (b"[1]", "rows.ion: value 1 is of type list, not a struct"),
         (b"{a: 1}\n{a: }", "line 2: not readable as Ion at '}'"),
         (b"{a: " + b"[" * 300, "line 1: not readable as Ion at '[[[[[[[[[[[[[[[[[[[['"),
         (b"\xe0\x01\x00\xea\x0f", "rows.ion is binary Ion: add `amazon.ion` to the task's"),
