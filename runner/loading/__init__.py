@@ -1,0 +1,1 @@
+"""From text to a checked flow, or to every problem with it."""
