@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+from runner.errors import SettingInvalid
 
 INSTANCE_LABEL = "eyas.instance"
 """Label of every container and volume that Eyas makes; its value says which Eyas made it."""
@@ -59,3 +61,93 @@ class Settings:
     max_upload_bytes: int = 10 * 1024**3
     drain: timedelta = timedelta(seconds=30)
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+SETTINGS_FILE = "eyas.toml"
+"""Name of the settings file, looked for in the current folder."""
+
+_PREFIX = "EYAS_"
+_SECTIONS = {"validation_unknown_properties": "unknown_properties"}
+
+
+def load_settings(
+    *,
+    environ: Mapping[str, str] | None = None,
+    file: Path | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> Settings:
+    """Settings from `given` (None: not given), `EYAS_NAME` variables, a file, and `defaults`.
+
+    The earlier wins. `file` is `eyas.toml` of the current folder or what `EYAS_CONFIG` names; a
+    section there is a prefix: `[docker] profile = "strict"` is `docker_profile`.
+
+    Raises:
+        SettingInvalid: a value is wrong, or a name unknown.
+    """
+    environ = os.environ if environ is None else environ
+    named = environ.get(f"{_PREFIX}CONFIG")
+    path = file or Path(named or SETTINGS_FILE)
+    known = {each.name: each for each in fields(Settings) if each.name != "environ"}
+    values: dict[str, Any] = {"state_dir": default_state_dir(environ), **(defaults or {})}
+    if named is not None or path.is_file():
+        for name, value in _from_file(path).items():
+            if name not in known:
+                raise SettingInvalid(f"{path}: unknown setting '{name}'")
+            values[name] = _converted(name, value, f"{path}: {name}")
+    for name in known:
+        text = environ.get(f"{_PREFIX}{name.upper()}")
+        if text is not None:
+            values[name] = _converted(name, text, f"{_PREFIX}{name.upper()}")
+    values.update({name: value for name, value in given.items() if value is not None})
+    return Settings(**values, environ=dict(environ))
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingInvalid(f"{path}: cannot be read: {error}") from error
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        if isinstance(value, dict):
+            inner = cast("dict[str, Any]", value)
+            flat.update({f"{name}_{key}": item for key, item in inner.items()})
+        else:
+            flat[name] = value
+    return {_SECTIONS.get(name, name): value for name, value in flat.items()}
+
+
+def _converted(name: str, value: Any, where: str) -> Any:
+    """`value`, text from a variable or plain data from the file, as the setting's type."""
+    kind = get_type_hints(Settings)[name]
+    options = get_args(kind)
+    text = str(value)
+    try:
+        if get_origin(kind) is Literal:
+            if text not in options:
+                raise ValueError(f"one of {', '.join(options)} is needed")
+            return text
+        if bool in (kind, *options):
+            return _BOOLEANS[text.lower()]
+        if timedelta in (kind, *options):
+            return timedelta(seconds=float(text))
+        if Path in (kind, *options):
+            return Path(text).expanduser()
+        if int in (kind, *options):
+            return int(text)
+        if tuple in (kind, get_origin(kind)):
+            items = cast("list[Any]", value) if isinstance(value, list) else text.split(",")
+            return tuple(str(item).strip() for item in items if str(item).strip())
+        return text
+    except (ValueError, KeyError) as error:
+        raise SettingInvalid(f"{where}: '{text}' is not valid: {_reason(error)}") from error
+
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def _reason(error: Exception) -> str:
+    return "true or false is needed" if isinstance(error, KeyError) else str(error)

@@ -174,15 +174,18 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One value that a task measured. `value` of a timer is in milliseconds."""
+    """One value that a task measured. `value` of a timer is in milliseconds.
+
+    `name` and `tags` are None where a script gave none: no tags and `{}` are two series on Kestra.
+    """
 
     execution_id: str
     namespace: str
     flow_id: str
     task_id: str
     task_run_id: str
-    name: str
+    name: str | None
     type: str
     value: float
     date: datetime
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    tags: Mapping[str, str] | None = None

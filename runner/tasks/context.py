@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from runner.model.execution import Execution, Label, Level, Outputs, TaskRun
 from runner.model.flow import Flow, Task
@@ -28,10 +28,13 @@ class Executed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a task gives back: its outputs and, unless it is SUCCESS, the state it ends in."""
+    """What a task gives back: its outputs, and the state it ends in.
+
+    Without a state a runnable task is SUCCESS, and a flowable what its children make of it.
+    """
 
     outputs: Outputs | None = None
-    state: State = State.SUCCESS
+    state: State | None = None
 
 
 class RunContext(Protocol):
@@ -69,6 +72,10 @@ class RunContext(Protocol):
     @property
     def attempt(self) -> int:
         """Number of this attempt, from 0."""
+        ...
+
+    def now(self) -> datetime:
+        """The current time."""
         ...
 
     async def text(self, name: str, **more: object) -> str | None: ...
@@ -133,6 +140,14 @@ class Child:
     variables: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """Why a pause is over; `inputs` are what the person gave who resumed it."""
+
+    why: Literal["resumed", "elapsed", "ended"]
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
 class FlowContext(RunContext, Protocol):
     """What a flowable task sees, and tasks that change their execution.
 
@@ -157,6 +172,10 @@ class FlowContext(RunContext, Protocol):
         """Run `tasks` in order as one job in `folder`, which they share."""
         ...
 
+    async def timeout(self) -> timedelta | None:
+        """The task's `timeout`, rendered; None if it has none. Only Pause has a use for it."""
+        ...
+
     async def set_outputs(self, outputs: Outputs) -> None:
         """Give outputs while still running: children and parallel tasks see them at once."""
         ...
@@ -169,12 +188,15 @@ class FlowContext(RunContext, Protocol):
         """The runs of the direct children, in the order in which they were created."""
         ...
 
-    async def pause(self, until: datetime | None, *, run: bool) -> Mapping[str, Any] | None:
-        """Pause the execution (and with `run` this task run) until resumed or `until`.
+    async def pause(self, until: datetime | None, on_pause: Task | None = None) -> Resumption:
+        """Pause this task run and the execution until somebody resumes it, or until `until`.
 
-        Returns the inputs of the person who resumed it, or None when the time was up or the
-        execution is being ended.
+        `on_pause` runs once, beside, as soon as it is paused.
         """
+        ...
+
+    async def rest(self, until: datetime) -> bool:
+        """Pause the execution, but not this task run, until `until`; False if it is being ended."""
         ...
 
     async def update(

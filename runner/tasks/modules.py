@@ -10,6 +10,21 @@ _CORE = "io.kestra.plugin.core"
 _SCRIPTS = "io.kestra.plugin.scripts"
 
 _FAMILIES: dict[str, tuple[str, ...]] = {
+    "branches": tuple(
+        f"{_CORE}.flow.{name}"
+        for name in ("Sequential", "Parallel", "AllowFailure", "If", "Switch", "Dag")
+    ),
+    "loops": tuple(
+        f"{_CORE}.flow.{name}"
+        for name in ("ForEach", "EachSequential", "EachParallel", "LoopUntil")
+    ),
+    "pause": (f"{_CORE}.flow.Pause",),
+    "subflow": (f"{_CORE}.flow.Subflow",),
+    "working_directory": (f"{_CORE}.flow.WorkingDirectory",),
+    "updating": tuple(
+        f"{_CORE}.execution.{name}"
+        for name in ("SetVariables", "UnsetVariables", "Labels", "Exit")
+    ),
     "log": (f"{_CORE}.log.Log", f"{_CORE}.debug.Echo"),
     "debug": (f"{_CORE}.debug.Return",),
     "sleep": (f"{_CORE}.flow.Sleep",),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from runner.model.execution import Outputs
 from runner.tasks.context import FlowContext, Result, RunContext
 
 Work = Callable[[RunContext], Awaitable[Result | None]]
@@ -33,21 +34,30 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A task type's way of running and the function that does it."""
+    """A task type's way of running and the function that does it.
+
+    `skipped` gives the outputs of a flowable that its `runIf` skipped (flow-model 3.5).
+    """
 
     kind: Kind
     work: Callable[[Any], Awaitable[Result | None]]
+    skipped: Callable[[Any], Awaitable[Outputs | None]] | None = None
 
 
 _registered: dict[str, Registered] = {}
 
 
-def _register(kind: Kind, types: tuple[str, ...], work: Callable[..., Any]) -> None:
+def _register(
+    kind: Kind,
+    types: tuple[str, ...],
+    work: Callable[..., Any],
+    skipped: Callable[..., Any] | None = None,
+) -> None:
     for name in types:
         if name in _registered:
             other = _registered[name].work
             raise ValueError(f"{name} is {other.__module__}.{other.__qualname__} already")
-        _registered[name] = Registered(kind, work)
+        _registered[name] = Registered(kind, work, skipped)
 
 
 def task(*types: str) -> Callable[[Work], Work]:
@@ -60,11 +70,13 @@ def task(*types: str) -> Callable[[Work], Work]:
     return register
 
 
-def flowable(*types: str) -> Callable[[FlowWork], FlowWork]:
+def flowable(
+    *types: str, skipped: Callable[[FlowContext], Awaitable[Outputs | None]] | None = None
+) -> Callable[[FlowWork], FlowWork]:
     """Register what runs the children of the flowable types named."""
 
     def register(work: FlowWork) -> FlowWork:
-        _register(Kind.FLOWABLE, types, work)
+        _register(Kind.FLOWABLE, types, work, skipped)
         return work
 
     return register

@@ -1,0 +1,1 @@
+"""The command line `eyas`: one file a verb."""

@@ -1,0 +1,315 @@
+"""What `eyas run` shows: the log as it comes, and what came of the execution."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from runner.model.execution import Execution, Level, LogBatch, Metric, TaskRun
+from runner.model.flow import Flow
+from runner.model.state import State
+from runner.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from runner.runners.base import PullProgress
+
+Format = Literal["pretty", "json", "jsonl", "quiet"]
+
+_COLOURS = (36, 33, 35, 34, 32, 96, 93, 95, 94, 92)
+_LEVEL_COLOURS = {Level.ERROR: 31, Level.WARN: 33, Level.DEBUG: 2, Level.TRACE: 2}
+_STATE_COLOURS = {
+    State.SUCCESS: 32,
+    State.WARNING: 33,
+    State.FAILED: 31,
+    State.KILLED: 31,
+    State.CANCELLED: 33,
+}
+
+
+class Display(Protocol):
+    """One way of showing an execution."""
+
+    def note(self, text: str) -> None:
+        """Say something about the run itself, such as which runner was chosen."""
+        ...
+
+    def progress(self, progress: PullProgress) -> None:
+        """Say how the pull of an image gets on."""
+        ...
+
+    def lines(self, batch: LogBatch) -> None:
+        """Show log lines."""
+        ...
+
+    def changed(self, execution: Execution | None, runs: Sequence[TaskRun]) -> None:
+        """Take note of new states."""
+        ...
+
+    def ended(
+        self, execution: Execution, runs: Sequence[TaskRun], metrics: Sequence[Metric]
+    ) -> None:
+        """Show what came of the execution."""
+        ...
+
+
+class DisplayedStore(MemoryStore):
+    """The store of one run: log lines are shown and not kept, so a flood of them costs nothing."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__()
+        self._display = display
+
+    async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
+        """Keep the facts, and show what changed."""
+        await super().save(execution, runs)
+        self._display.changed(execution, runs)
+
+    async def append(self, batches: Sequence[LogBatch], metrics: Sequence[Metric] = ()) -> None:
+        """Show the lines, keep the metrics."""
+        for batch in batches:
+            self._display.lines(batch)
+        sys.stdout.flush()
+        await super().append((), metrics)
+
+
+def display_of(format_: Format, flow: Flow) -> Display:
+    """The display for the option `--output`."""
+    if format_ == "json":
+        return JsonDisplay(flow)
+    if format_ == "jsonl":
+        return JsonlDisplay(flow)
+    if format_ == "quiet":
+        return QuietDisplay()
+    return PrettyDisplay(flow, colour=sys.stdout.isatty())
+
+
+def _printable(text: str) -> str:
+    """Text without what a terminal would obey: a script's output must not move the cursor."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else _CONTROLS.get(c, "�") for c in text)
+
+
+_CONTROLS = {"\n": "\n", "\r": "", "\x1b": "␛"}
+
+
+class PrettyDisplay:
+    """Lines for people: a column with the task's name, then the text."""
+
+    def __init__(self, flow: Flow, *, colour: bool) -> None:
+        names = [task.id for task in flow.walk()]
+        self._width = min(max(map(len, names), default=0), 24)
+        self._colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
+        self._colour = colour
+        self._pulling: set[str] = set()
+        self._bar: Any = None
+
+    def note(self, text: str) -> None:
+        """One line on stderr."""
+        print(f"eyas: {text}", file=sys.stderr)  # noqa: T201 # this is the output
+
+    def progress(self, progress: PullProgress) -> None:
+        """A bar on a terminal (with the extra `tty`), else a line at start and end."""
+        if self._colour and self._bar is None and progress.image not in self._pulling:
+            self._bar = _bars()
+        if self._bar:
+            self._bar.show(progress)
+        elif progress.image not in self._pulling:
+            self.note(f"Pulling image {progress.image}")
+        self._pulling.add(progress.image)
+        if progress.ended:
+            self._pulling.discard(progress.image)
+            if self._bar and not self._pulling:
+                self._bar.stop()
+                self._bar = None
+
+    def lines(self, batch: LogBatch) -> None:
+        """One line each; a text of several lines goes on below itself."""
+        if batch.level.rank < Level.INFO.rank:
+            return
+        out = sys.stdout
+        head = self._head(batch)
+        start, end = "", ""
+        if self._colour and batch.level in _LEVEL_COLOURS:
+            start, end = f"\x1b[{_LEVEL_COLOURS[batch.level]}m", "\x1b[0m"
+        messages: Iterable[str] = batch.messages
+        if self._colour:
+            messages = map(_printable, messages)
+        out.write(
+            "".join(
+                f"{head}{start}{message}{end}\n"
+                if "\n" not in message
+                else "".join(f"{head}{start}{part}{end}\n" for part in message.split("\n"))
+                for message in messages
+            )
+        )
+
+    def _head(self, batch: LogBatch) -> str:
+        name = (batch.task_id or "").ljust(self._width)
+        if self._colour:
+            colour = self._colours.get(batch.task_id or "", 37)
+            return f"\x1b[{colour}m{name} │\x1b[0m "
+        return f"{batch.level:<5} {name} | "
+
+    def changed(self, execution: Execution | None, runs: Sequence[TaskRun]) -> None:
+        """States of tasks are not shown as they change; the log tells the story."""
+
+    def ended(
+        self, execution: Execution, runs: Sequence[TaskRun], metrics: Sequence[Metric]
+    ) -> None:
+        """Outputs and metrics by task, the flow's outputs, and the final state."""
+        shown = [run for run in runs if run.outputs]
+        if shown:
+            print("\nOutputs")  # noqa: T201 # this is the output
+        for run in shown:
+            name = run.task_id if run.value is None else f"{run.task_id}[{run.value}]"
+            for key, value in (run.outputs or {}).items():
+                if value not in (None, {}, []) and key not in ("exitCode", "taskRunner"):
+                    self._print_value(f"  {name}.{key}", value)
+        if execution.outputs:
+            print("\nFlow outputs")  # noqa: T201 # this is the output
+            for key, value in execution.outputs.items():
+                self._print_value(f"  {key}", value)
+        if metrics:
+            print("\nMetrics")  # noqa: T201 # this is the output
+        for metric in metrics:
+            tags = "".join(f" {k}={v}" for k, v in (metric.tags or {}).items())
+            value = f"{metric.value / 1000:g} s" if metric.type == "timer" else f"{metric.value:g}"
+            print(f"  {metric.task_id}.{metric.name} = {value} ({metric.type}){tags}")  # noqa: T201 # this is the output
+        self._print_end(execution, runs)
+
+    def _print_value(self, name: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, item in value.items():  # pyright: ignore[reportUnknownVariableType] # JSON
+                self._print_value(f"{name}.{key}", item)
+            return
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        print(f"{name} = {_printable(text) if self._colour else text}")  # noqa: T201 # this is the output
+
+    def _print_end(self, execution: Execution, runs: Sequence[TaskRun]) -> None:
+        state = str(execution.state)
+        if self._colour:
+            state = f"\x1b[{_STATE_COLOURS.get(execution.state, 37)}m{state}\x1b[0m"
+        took = execution.history.duration(execution.history.changes[-1].date).total_seconds()
+        failed = [run.task_id for run in runs if run.state is State.FAILED]
+        where = f", failed: {', '.join(dict.fromkeys(failed))}" if failed else ""
+        print(f"\n{execution.namespace}.{execution.flow_id} {state} in {took:.2f} s{where}")  # noqa: T201 # this is the output
+
+
+class QuietDisplay:
+    """Nothing but what went wrong, on stderr."""
+
+    def note(self, text: str) -> None:
+        """Not shown."""
+
+    def progress(self, progress: PullProgress) -> None:
+        """Not shown."""
+
+    def lines(self, batch: LogBatch) -> None:
+        """Not shown."""
+
+    def changed(self, execution: Execution | None, runs: Sequence[TaskRun]) -> None:
+        """Not shown."""
+
+    def ended(
+        self, execution: Execution, runs: Sequence[TaskRun], metrics: Sequence[Metric]
+    ) -> None:
+        """One line if it did not succeed."""
+        if execution.state not in (State.SUCCESS, State.WARNING):
+            failed = dict.fromkeys(run.task_id for run in runs if run.state is State.FAILED)
+            where = f" (tasks: {', '.join(failed)})" if failed else ""
+            name = f"{execution.namespace}.{execution.flow_id}"
+            print(f"eyas: {name} ended {execution.state}{where}", file=sys.stderr)  # noqa: T201 # this is the output
+
+
+class JsonDisplay(QuietDisplay):
+    """The execution as one document on stdout, as the HTTP API shows it; the log on stderr."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+
+    def note(self, text: str) -> None:
+        """One line on stderr."""
+        print(f"eyas: {text}", file=sys.stderr)  # noqa: T201 # this is the output
+
+    def lines(self, batch: LogBatch) -> None:
+        """Lines on stderr."""
+        if batch.level.rank >= Level.INFO.rank:
+            head = f"{batch.level:<5} {batch.task_id or '-'} | "
+            sys.stderr.write("".join(f"{head}{message}\n" for message in batch.messages))
+
+    def ended(
+        self, execution: Execution, runs: Sequence[TaskRun], metrics: Sequence[Metric]
+    ) -> None:
+        """The document."""
+        from runner.api.shapes import execution_json
+
+        document = execution_json(execution, runs, self._flow)
+        print(json.dumps(document, ensure_ascii=False, indent=2))  # noqa: T201 # this is the output
+
+
+class JsonlDisplay(QuietDisplay):
+    """A JSON object a line: log lines, states of tasks and of the execution, metrics."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._states: dict[str, State] = {}
+
+    def _print(self, event: str, **what: Any) -> None:
+        sys.stdout.write(
+            json.dumps({"event": event, **what}, ensure_ascii=False, separators=(",", ":")) + "\n"
+        )
+
+    def note(self, text: str) -> None:
+        """An event of its own."""
+        self._print("note", message=text)
+
+    def lines(self, batch: LogBatch) -> None:
+        """An event a line."""
+        time = batch.date.isoformat()
+        for message in batch.messages:
+            self._print(
+                "log",
+                time=time,
+                level=batch.level,
+                taskId=batch.task_id,
+                taskRunId=batch.task_run_id,
+                attempt=batch.attempt,
+                message=message,
+            )
+
+    def changed(self, execution: Execution | None, runs: Sequence[TaskRun]) -> None:
+        """An event for every state that is new."""
+        for run in runs:
+            if self._states.get(run.id) is not run.state:
+                self._states[run.id] = run.state
+                time = run.history.changes[-1].date.isoformat()
+                names = {"taskId": run.task_id, "taskRunId": run.id, "value": run.value}
+                self._print("taskrun", time=time, **names, state=run.state)
+        if execution is not None and self._states.get(execution.id) is not execution.state:
+            self._states[execution.id] = execution.state
+            time = execution.history.changes[-1].date.isoformat()
+            names = {"executionId": execution.id, "flowId": execution.flow_id}
+            self._print("execution", time=time, **names, state=execution.state)
+        sys.stdout.flush()
+
+    def ended(
+        self, execution: Execution, runs: Sequence[TaskRun], metrics: Sequence[Metric]
+    ) -> None:
+        """The metrics, then the whole execution as the HTTP API shows it."""
+        from runner.api.shapes import execution_json, metric_json
+
+        for metric in metrics:
+            self._print("metric", **metric_json(metric))
+        self._print("end", execution=execution_json(execution, runs, self._flow))
+
+
+def _bars() -> Any:
+    """Progress bars of `rich`, or False if the extra `tty` is not installed."""
+    try:
+        from runner.cli.bars import Bars
+    except ImportError:
+        return False
+    return Bars()

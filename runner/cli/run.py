@@ -1,0 +1,224 @@
+"""`eyas run`: one execution of one flow, to its end, without a daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import click
+
+from runner.cli.main import CANCELLED, FAILED, INVALID, SUCCESS
+from runner.errors import FlowInvalid, NotFound, SettingInvalid
+from runner.model.execution import Execution, Label
+from runner.model.flow import Flow
+from runner.model.state import State
+
+if TYPE_CHECKING:
+    from runner.cli.display import Display
+    from runner.engine.engine import Engine
+    from runner.settings import Settings
+
+_SCRIPTS = "io.kestra.plugin.scripts."
+
+
+@click.command(name="run")
+@click.argument("file", metavar="FLOW.yaml", type=click.Path(path_type=Path))
+@click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="An input.")
+@click.option(
+    "--inputs",
+    "inputs_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Inputs as a YAML or JSON map; -i wins.",
+)
+@click.option("--labels", "labels", multiple=True, metavar="KEY:VALUE", help="A label.")
+@click.option(
+    "--task-runner",
+    type=click.Choice(["auto", "docker", "process"]),
+    default=None,
+    help="auto: Docker if an engine answers, else local processes.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["pretty", "json", "jsonl", "quiet"]),
+    default="pretty",
+    show_default=True,
+    help="json: the execution as one document; jsonl: a line per event.",
+)
+@click.option(
+    "--set",
+    "defaults",
+    multiple=True,
+    metavar="pluginDefaults.TYPE.PROPERTY=VALUE",
+    help="A value for a property of every task of a type.",
+)
+@click.option("--state-dir", type=click.Path(path_type=Path), default=None, help="Where files go.")
+def run_command(
+    file: Path,
+    inputs: Sequence[str],
+    inputs_file: Path | None,
+    labels: Sequence[str],
+    task_runner: Literal["auto", "docker", "process"] | None,
+    output: Literal["pretty", "json", "jsonl", "quiet"],
+    defaults: Sequence[str],
+    state_dir: Path | None,
+) -> None:
+    """Run the flow in FLOW.yaml once, and show its log, outputs and metrics.
+
+    Exits with 0 for success or warning, 1 for failure, 2 when the flow or the inputs are wrong, 3
+    when something is missing on this machine, 130 when it was cancelled. The first Ctrl-C kills
+    the execution in order, the second ends at once.
+    """
+    from runner.cli.display import display_of
+    from runner.cli.plugin_defaults import parsed_defaults
+    from runner.loading.flow import load_file
+    from runner.settings import load_settings
+
+    settings = load_settings(
+        state_dir=state_dir, task_runner=task_runner, defaults={"task_runner": "auto"}
+    )
+    if not file.is_file():
+        raise NotFound(f"There is no file '{file}'. Name the file of a flow, such as hello.yaml")
+    try:
+        flow = load_file(file, settings=settings, plugin_values=parsed_defaults(defaults))
+    except FlowInvalid as error:
+        _show_problems(error, file)
+        sys.exit(INVALID)
+    given = _inputs(flow, inputs, inputs_file)
+    wanted = [_label(text) for text in labels]
+    display = display_of(output, flow)
+    import anyio
+
+    sys.exit(anyio.run(_run, settings, flow, given, wanted, display))
+
+
+def _show_problems(error: FlowInvalid, file: Path) -> None:
+    from runner.cli.problems import shown
+
+    for problem in error.problems:
+        click.echo(shown(problem), err=True)
+    count = len(error.problems)
+    click.echo(f"eyas: {file}: {count} problem{'s' if count != 1 else ''}", err=True)
+
+
+def _inputs(flow: Flow, pairs: Sequence[str], file: Path | None) -> dict[str, Any]:
+    """What the user gave, by input id; paths for FILE inputs."""
+    given: dict[str, Any] = {}
+    if file is not None:
+        given.update(_inputs_of(file))
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise SettingInvalid(f"'-i {pair}': write it as -i KEY=VALUE")
+        given[key] = value
+    files = {declared.id for declared in flow.inputs if declared.type == "FILE"}
+    for key, value in given.items():
+        if key in files and isinstance(value, str) and "://" not in value:
+            path = Path(value)
+            if not path.is_file():
+                raise SettingInvalid(f"Input '{key}': there is no file '{value}'")
+            given[key] = path
+    return given
+
+
+def _inputs_of(file: Path) -> dict[str, Any]:
+    from runner.loading.flow import read_text
+    from runner.loading.source import plain, read
+
+    return plain(read(read_text(file), str(file)))
+
+
+def _label(text: str) -> Label:
+    key, colon, value = text.partition(":")
+    if not (colon and key and value):
+        raise SettingInvalid(f"'--labels {text}': write it as --labels KEY:VALUE")
+    return Label(key, value)
+
+
+async def _run(
+    settings: Settings,
+    flow: Flow,
+    inputs: Mapping[str, Any],
+    labels: Sequence[Label],
+    display: Display,
+) -> int:
+    """Run the flow; returns the exit status."""
+    from runner.cli.display import DisplayedStore
+    from runner.cli.neighbours import NeighbourFlows
+    from runner.engine.engine import Engine
+    from runner.runners.registry import TaskRunners
+    from runner.storage.files import Storage
+    from runner.storage.kv import KeyValues
+
+    storage = Storage(settings.state_dir / "storage")
+    kv = KeyValues(settings.state_dir / "storage")
+    settings = await _with_runner(settings, flow, display)
+    store = DisplayedStore(display)
+    async with (
+        TaskRunners(settings, progress=display.progress) as runners,
+        Engine(settings, store, NeighbourFlows(flow, settings), storage, kv, runners) as engine,
+    ):
+        execution = await engine.start(flow, inputs=inputs, labels=labels)
+        ended = await _until_done(engine, execution)
+    display.ended(ended, await store.task_runs(ended.id), await store.metrics(ended.id))
+    if ended.state in (State.SUCCESS, State.WARNING):
+        return SUCCESS
+    return CANCELLED if ended.state in (State.KILLED, State.CANCELLED) else FAILED
+
+
+async def _with_runner(settings: Settings, flow: Flow, display: Display) -> Settings:
+    """Settings in which `auto` is decided: Docker if an engine answers, else processes."""
+    if settings.task_runner != "auto":
+        return settings
+    if not any(task.type.startswith(_SCRIPTS) for task in flow.walk()):
+        return replace(settings, task_runner="docker")
+    from runner.runners.registry import TaskRunners
+
+    async with TaskRunners(settings) as runners:
+        if await runners.engine_answers():
+            return replace(settings, task_runner="docker")
+    if any(_wants_container(task.properties) for task in flow.walk()):
+        display.note("No Docker engine answers: script tasks run as local processes")
+    return replace(settings, task_runner="process")
+
+
+def _wants_container(properties: Mapping[str, Any]) -> bool:
+    runner = properties.get("taskRunner")
+    type_ = cast("Mapping[str, Any]", runner).get("type") if isinstance(runner, Mapping) else None
+    return type_ != "io.kestra.plugin.core.runner.Process"
+
+
+async def _until_done(engine: Engine, execution: Execution) -> Execution:
+    """Wait for the execution's end; the first signal kills it, the second gives up."""
+    import anyio
+
+    async with anyio.create_task_group() as group:
+
+        async def obey() -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                asked = 0
+                async for _ in signals:
+                    asked += 1
+                    if asked == 1:
+                        group.start_soon(_kill, engine, execution.id)
+                    else:
+                        os._exit(CANCELLED)
+
+        group.start_soon(obey)
+        await engine.wait_until_done(execution.id)
+        group.cancel_scope.cancel()
+    return await engine.store.execution(execution.id)
+
+
+async def _kill(engine: Engine, execution_id: str) -> None:
+    from runner.errors import Conflict
+
+    try:
+        await engine.kill(execution_id)
+    except (Conflict, NotFound):
+        return  # it ended by itself in this moment

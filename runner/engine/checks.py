@@ -1,0 +1,50 @@
+"""What must hold before an execution is created: a flow that can run, and its `checks`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runner.errors import Conflict, FlowInvalid, RenderFailed
+from runner.expr import Scope, is_truthy, render
+from runner.model.flow import Flow
+
+_STRENGTH = ("CREATE_EXECUTION", "FAIL_EXECUTION", "BLOCK_EXECUTION")
+
+
+@dataclass(frozen=True, slots=True)
+class FailedChecks:
+    """The checks that failed: the strongest behavior among them, and all their messages."""
+
+    behavior: Literal["BLOCK_EXECUTION", "FAIL_EXECUTION", "CREATE_EXECUTION"]
+    message: str
+
+
+def refusal(flow: Flow) -> None:
+    """Raise if the flow cannot be started at all.
+
+    A task of a type that Eyas does not have is no obstacle where it would not run (decision 2).
+    """
+    if flow.disabled:
+        raise Conflict("Cannot execute a disabled flow")
+    unsupported = [problem for problem in flow.problems if problem.kind == "unsupported"]
+    if unsupported:
+        raise FlowInvalid(unsupported)
+
+
+def run_checks(flow: Flow, scope: Scope) -> FailedChecks | None:
+    """The flow's checks that do not hold, or None (flow-model 3.11)."""
+    failed = [check for check in flow.checks if not _holds(check.condition, scope)]
+    if not failed:
+        return None
+    strongest = max(failed, key=lambda check: _STRENGTH.index(check.behavior))
+    text = "Flow execution blocked: one or more condition checks evaluated to false."
+    messages = ", ".join(check.message for check in failed)
+    return FailedChecks(strongest.behavior, f"{text}\nFailed checks: {messages}")
+
+
+def _holds(condition: str, scope: Scope) -> bool:
+    try:
+        return is_truthy(render(condition, scope))
+    except RenderFailed:
+        return False

@@ -1,0 +1,266 @@
+"""The running task's view of its execution: `RunContext` and `FlowContext` of the tasks layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.engine.frame import Frame
+from runner.engine.journal import Journal
+from runner.engine.output import Reader
+from runner.engine.services import EngineServices
+from runner.engine.variables import Variables, of_task, root
+from runner.errors import TaskFailed
+from runner.expr import Scope, render_typed, render_value
+from runner.model import convert
+from runner.model.catalog import catalog, type_expression
+from runner.model.execution import Execution, Label, Level, Metric, Outputs, TaskRun
+from runner.model.flow import Flow, Task
+from runner.model.state import State
+from runner.runners.base import Command, TaskRunner
+from runner.runners.registry import TaskRunners
+from runner.settings import Settings
+from runner.storage.files import Storage
+from runner.storage.kv import KeyValues
+from runner.tasks.context import Child, Executed, Group, Resumption
+
+if TYPE_CHECKING:
+    from runner.engine.driver import Driver
+    from runner.engine.engine import Engine
+
+
+_TEXTS, _MAP = type_expression("list<string>"), type_expression("map")
+
+
+def _as_texts(value: object) -> Sequence[str]:
+    return convert.convert(value, _TEXTS)
+
+
+def _as_map(value: object) -> Mapping[str, Any]:
+    return convert.convert(value, _MAP)
+
+
+def scope_of_flow(engine: Engine, journal: Journal, *, ended: bool) -> Scope:
+    """What expressions outside of any task see (flow outputs, SLA, checks)."""
+    settings = engine.settings
+    makers = root(journal, settings.environ, settings.env_prefix, ended=ended)
+    return Scope(variables=Variables(makers), services=EngineServices(engine, journal))
+
+
+class Context:
+    """One attempt of one task run; the methods are described in `runner.tasks.context`."""
+
+    def __init__(self, driver: Driver, frame: Frame, task: Task, run_id: str) -> None:
+        self._driver = driver
+        self._frame = frame
+        self._run_id = run_id
+        self._services = EngineServices(driver.engine, driver.journal)
+        self.task = task
+        known = catalog().task(task.type)
+        self._properties = known.properties if known is not None else {}
+
+    @property
+    def task_run(self) -> TaskRun:
+        return self._driver.journal.runs[self._run_id]
+
+    @property
+    def execution(self) -> Execution:
+        return self._driver.journal.execution
+
+    @property
+    def flow(self) -> Flow:
+        return self._driver.journal.flow
+
+    @property
+    def settings(self) -> Settings:
+        return self._driver.engine.settings
+
+    @property
+    def storage(self) -> Storage:
+        return self._driver.engine.storage
+
+    @property
+    def kv(self) -> KeyValues:
+        return self._driver.engine.kv
+
+    @property
+    def runners(self) -> TaskRunners:
+        return self._driver.engine.runners
+
+    @property
+    def shared_dir(self) -> Path | None:
+        return self._frame.shared_dir
+
+    @property
+    def attempt(self) -> int:
+        return max(len(self.task_run.attempts) - 1, 0)
+
+    def now(self) -> datetime:
+        return self._driver.journal.now()
+
+    def _scope(self, more: Mapping[str, object]) -> Scope:
+        driver, settings = self._driver, self.settings
+        makers = root(driver.journal, settings.environ, settings.env_prefix, ended=driver.after_end)
+        # A flowable stands in its own frame; what is around it is outside.
+        frame = self._frame
+        if frame.run is not None and frame.run.id == self._run_id and frame.parent is not None:
+            frame = frame.parent
+        makers.update(of_task(driver.journal, frame, self.task, self.task_run))
+        makers.update({name: (lambda value=value: value) for name, value in more.items()})
+        return Scope(variables=Variables(makers), services=self._services)
+
+    async def render(self, value: Any, **more: object) -> Any:
+        return render_value(value, self._scope(more))
+
+    async def render_typed(self, value: Any, **more: object) -> Any:
+        scope = self._scope(more)
+        if isinstance(value, str):
+            return render_typed(value, scope)
+        return render_value(value, scope, typed=True)
+
+    async def _property(self, name: str, more: Mapping[str, object]) -> Any:
+        value = self.task.properties.get(name)
+        if value is None:
+            info = self._properties.get(name)
+            value = info.default if info is not None else None
+        return None if value is None else await self.render(value, **more)
+
+    async def text(self, name: str, **more: object) -> str | None:
+        value = await self._property(name, more)
+        return None if value is None else convert.text(value)
+
+    async def flag(self, name: str, **more: object) -> bool:
+        value = await self._property(name, more)
+        return False if value is None else self._converted(name, convert.boolean, value)
+
+    async def integer(self, name: str, **more: object) -> int | None:
+        value = await self._property(name, more)
+        return None if value is None else self._converted(name, convert.integer, value)
+
+    async def duration(self, name: str, **more: object) -> timedelta | None:
+        value = await self._property(name, more)
+        return None if value is None else self._converted(name, convert.duration, value)
+
+    async def texts(self, name: str, **more: object) -> Sequence[str]:
+        value = await self._property(name, more)
+        return () if value is None else self._converted(name, _as_texts, value)
+
+    async def mapping(self, name: str, **more: object) -> Mapping[str, Any]:
+        value = await self._property(name, more)
+        return {} if value is None else self._converted(name, _as_map, value)
+
+    def _converted(self, name: str, function: Any, value: Any) -> Any:
+        try:
+            return function(value)
+        except ValueError as error:
+            raise TaskFailed(f"{error} (property '{name}' of task '{self.task.id}')") from error
+
+    async def timeout(self) -> timedelta | None:
+        """The task's `timeout`, rendered; None if it has none."""
+        if self.task.timeout is None:
+            return None
+        return self._converted("timeout", convert.duration, await self.render(self.task.timeout))
+
+    def log(self, level: Level, message: str) -> None:
+        if self.task.log_level is None or level.rank >= self.task.log_level.rank:
+            self._driver.journal.log(level, message, self.task_run)
+
+    def count(self, name: str, value: float, **tags: str) -> None:
+        self._measure(name, "counter", value, tags)
+
+    def time(self, name: str, duration: timedelta, **tags: str) -> None:
+        self._measure(name, "timer", duration.total_seconds() * 1000, tags)
+
+    def _measure(self, name: str, type_: str, value: float, tags: Mapping[str, str]) -> None:
+        run, journal = self.task_run, self._driver.journal
+        journal.add_metric(
+            Metric(
+                execution_id=run.execution_id,
+                namespace=run.namespace,
+                flow_id=run.flow_id,
+                task_id=run.task_id,
+                task_run_id=run.id,
+                name=name,
+                type=type_,
+                value=value,
+                date=journal.now(),
+                tags=tags,
+            )
+        )
+
+    async def execute(self, runner: TaskRunner, command: Command) -> Executed:
+        reader = Reader(self._driver.journal, self.task, self.task_run, docker=runner.keeps_returns)
+        try:
+            outcome = await runner.run(command, reader.emit)
+        finally:
+            reader.close()
+        reader.recover(outcome.markers)
+        reader.publish()
+        return Executed(outcome=outcome, vars=reader.vars)
+
+    async def run(
+        self, tasks: Sequence[Task], *, value: str | None = None, iteration: int | None = None
+    ) -> bool:
+        return await self._driver.in_order(self._frame, tasks, value=value, iteration=iteration)
+
+    async def run_groups(self, groups: Sequence[Group], limit: int = 0) -> bool:
+        return await self._driver.run_groups(self._frame, groups, limit)
+
+    async def run_in(self, folder: Path, tasks: Sequence[Task]) -> bool:
+        around = self._frame
+        inner = Frame(parent=around.parent, task=around.task, run=around.run, shared_dir=folder)
+        return await self._driver.in_order(inner, tasks)
+
+    async def begin(self) -> None:
+        """Record that the task runs, if it was not recorded when it was created."""
+        run = self.task_run
+        if run.state in (State.CREATED, State.RESTARTED):
+            await self._driver.journal.move_run(run.id, State.RUNNING)
+
+    async def set_outputs(self, outputs: Outputs) -> None:
+        await self.begin()
+        await self._driver.journal.save(replace(self.task_run, outputs=outputs))
+
+    async def discard_children(self, iteration: int) -> None:
+        journal = self._driver.journal
+        below = [run.id for run in journal.children(self._run_id)]
+        for run_id in below:
+            below.extend(run.id for run in journal.children(run_id))
+        await journal.discard(below)
+        await journal.save(replace(self.task_run, iteration=iteration))
+
+    def children(self) -> Sequence[TaskRun]:
+        return self._driver.journal.children(self._run_id)
+
+    async def pause(self, until: datetime | None, on_pause: Task | None = None) -> Resumption:
+        await self._driver.journal.flush()
+        outside = self._frame.parent or self._frame
+        return await self._driver.pause(outside, self.task_run, until, on_pause)
+
+    async def rest(self, until: datetime) -> bool:
+        await self._driver.journal.flush()
+        return await self._driver.rest(until)
+
+    async def update(
+        self,
+        *,
+        variables: Mapping[str, Any] | None = None,
+        labels: Sequence[Label] | None = None,
+    ) -> None:
+        journal = self._driver.journal
+        if variables is not None:
+            await journal.save(execution=replace(journal.execution, variables=variables))
+        if labels is not None:
+            await self._driver.add_labels(labels)
+
+    async def end_execution(self, state: State) -> None:
+        await self._driver.end(state, stop=state is State.KILLED, from_=self._frame)
+
+    async def start(self, child: Child) -> Execution:
+        return await self._driver.engine.start_child(child, self._driver.journal, self.task_run)
+
+    async def ended(self, execution_id: str) -> Execution:
+        return await self._driver.engine.wait(execution_id)

@@ -1,0 +1,53 @@
+"""Where in a running flow a task stands: the flow itself, or a flowable's task run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.model.execution import TaskRun
+from runner.model.flow import Retry, Task
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One level of the running flow, under which task runs are created.
+
+    A flowable's tasks, its `errors` and its `finally` are three frames of the same task run.
+    `closed`: nothing more may start here nor below. `failed_from_here`: a failed task of this
+    level is final for the level (its children run on, but it does not wait for them).
+    """
+
+    parent: Frame | None = None
+    task: Task | None = None
+    run: TaskRun | None = None
+    shared_dir: Path | None = None
+    keeps_going: bool = False
+    closed: bool = False
+
+    @property
+    def run_id(self) -> str | None:
+        """Id of the flowable's task run, None at the level of the flow."""
+        return self.run.id if self.run else None
+
+    def outward(self) -> Iterator[Frame]:
+        """This frame and those around it, innermost first."""
+        frame: Frame | None = self
+        while frame is not None:
+            yield frame
+            frame = frame.parent
+
+    @property
+    def is_open(self) -> bool:
+        """Tasks may still start here."""
+        return not any(frame.closed for frame in self.outward())
+
+    def values(self) -> list[str]:
+        """The loop values of the runs around a task here, outermost first."""
+        found = [f.run.value for f in self.outward() if f.run and f.run.value is not None]
+        return found[::-1]
+
+    def inherited_retry(self) -> Retry | None:
+        """The retry of the nearest flowable around a task here that has one."""
+        return next((f.task.retry for f in self.outward() if f.task and f.task.retry), None)

@@ -1,0 +1,176 @@
+"""The live record of one execution: what the engine knows, and has stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+
+from runner.engine.masking import Masker
+from runner.model.execution import Attempt, Execution, Level, LogBatch, Metric, Outputs, TaskRun
+from runner.model.flow import Flow
+from runner.model.state import History, State
+from runner.store.base import Store
+
+FLUSH_LINES = 100
+"""So many waiting log lines are written at once..."""
+FLUSH_INTERVAL_S = 0.2
+"""...and none waits longer than this."""
+
+MAX_ERRORS = 1000
+"""So many ERROR lines are kept in memory for `errorLogs()`."""
+
+_UNSET: Any = object()
+
+
+def utc_now() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Journal:
+    """One execution and its task runs in memory; every change is stored before it returns.
+
+    The journal is right, and the store follows: nothing else writes an execution that is driven.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        execution: Execution,
+        store: Store,
+        *,
+        runs: Iterable[TaskRun] = (),
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.flow = flow
+        self.execution = execution
+        self.runs: dict[str, TaskRun] = {run.id: run for run in runs}
+        self.masker = Masker()
+        self.now = clock
+        self.changed = anyio.Event()
+        self.version = 0
+        """Counts changes of task runs; what is derived from them may be kept until it moves."""
+        self.errors: list[tuple[str | None, str]] = []
+        """Task id and text of the first ERROR lines of the execution."""
+        self._store = store
+        self._waiting: list[LogBatch] = []
+        self._waiting_lines = 0
+        self._metrics: list[Metric] = []
+        self._flushed_s = 0.0
+        self._unflushed = anyio.Event()
+        self._saving = anyio.Lock()
+
+    async def save(self, *runs: TaskRun, execution: Execution | None = None) -> None:
+        """Record new versions of task runs, and of the execution if given; durable on return."""
+        if execution is not None:
+            self.execution = execution
+        for run in runs:
+            self.runs[run.id] = run
+        self.version += 1
+        with anyio.CancelScope(shield=True):
+            await self._store.save(self.execution if execution is not None else None, runs)
+        self._tell()
+
+    async def move(self, state: State, **changes: Any) -> None:
+        """Record that the execution is in `state` now, with other fields changed too."""
+        if self.execution.state is not state or changes:
+            moved = replace(self.execution.moved(state, self.now()), **changes)
+            await self.save(execution=moved)
+
+    async def move_run(
+        self, run_id: str, *states: State, outputs: Outputs | None = _UNSET, attempt: bool = True
+    ) -> TaskRun:
+        """Record that a task run went through `states` now; with `attempt` its last attempt too."""
+        run = self.runs[run_id]
+        for state in states:
+            run = run.moved(state, self.now())
+        if attempt and run.attempts and states:
+            last = run.attempts[-1]
+            ended = Attempt(history=last.history.moved(states[-1], self.now()))
+            run = replace(run, attempts=(*run.attempts[:-1], ended))
+        if outputs is not _UNSET:
+            run = replace(run, outputs=outputs)
+        await self.save(run)
+        return run
+
+    def begin_attempt(self, run: TaskRun, state: State = State.RUNNING) -> TaskRun:
+        """`run` with one more attempt, not recorded yet."""
+        attempt = Attempt(history=History.begin(state, self.now()))
+        return replace(run, attempts=(*run.attempts, attempt))
+
+    async def discard(self, run_ids: Iterable[str]) -> None:
+        """Forget task runs."""
+        gone = [run_id for run_id in run_ids if self.runs.pop(run_id, None) is not None]
+        if gone:
+            self.version += 1
+            with anyio.CancelScope(shield=True):
+                await self._store.discard_runs(self.execution.id, gone)
+            self._tell()
+
+    def children(self, parent_id: str | None) -> list[TaskRun]:
+        """The runs directly below a run (None: of the flow itself), in order of creation."""
+        return [run for run in self.runs.values() if run.parent_id == parent_id]
+
+    def log(self, level: Level, messages: str | Sequence[str], run: TaskRun | None = None) -> None:
+        """Add log lines, masked, of a task run or of the execution itself."""
+        lines = (messages,) if isinstance(messages, str) else messages
+        if self.masker:
+            lines = self.masker.mask_lines(lines)
+        if level is Level.ERROR and len(self.errors) < MAX_ERRORS:
+            self.errors += [(run.task_id if run else None, line) for line in lines]
+        self._waiting.append(
+            LogBatch(
+                execution_id=self.execution.id,
+                namespace=self.execution.namespace,
+                flow_id=self.execution.flow_id,
+                level=level,
+                messages=lines,
+                date=self.now(),
+                task_id=run.task_id if run else None,
+                task_run_id=run.id if run else None,
+                attempt=max(len(run.attempts) - 1, 0) if run else None,
+            )
+        )
+        self._waiting_lines += len(lines)
+        self._unflushed.set()
+
+    def add_metric(self, metric: Metric) -> None:
+        """Add a metric."""
+        self._metrics.append(metric)
+        self._unflushed.set()
+
+    @property
+    def wants_flush(self) -> bool:
+        """So much is waiting, or for so long, that it should be written now."""
+        if self._waiting_lines >= FLUSH_LINES:
+            return True
+        return anyio.current_time() - self._flushed_s > FLUSH_INTERVAL_S
+
+    async def flush(self) -> None:
+        """Write waiting log lines and metrics to the store, in order."""
+        with anyio.CancelScope(shield=True):
+            async with self._saving:
+                batches, self._waiting = self._waiting, []
+                metrics, self._metrics = self._metrics, []
+                self._waiting_lines = 0
+                self._unflushed = anyio.Event()
+                self._flushed_s = anyio.current_time()
+                if batches or metrics:
+                    await self._store.append(batches, metrics)
+                    self._tell()
+
+    async def keep_flushing(self) -> None:
+        """Write what waits, no later than the interval after it came; until cancelled."""
+        while True:
+            await self._unflushed.wait()
+            await anyio.sleep(FLUSH_INTERVAL_S)
+            await self.flush()
+
+    def _tell(self) -> None:
+        """Wake whoever waits for a change."""
+        changed, self.changed = self.changed, anyio.Event()
+        changed.set()

@@ -1,0 +1,108 @@
+"""From a command's raw output to log lines, outputs and metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from runner.engine.journal import Journal
+from runner.engine.lines import LineSplitter, cut_entries
+from runner.engine.metrics import MetricTotals
+from runner.engine.protocol import parse_lines, parse_marker
+from runner.model.execution import Level, Metric, TaskRun
+from runner.model.flow import Task
+from runner.model.marker import Marker
+from runner.runners.base import Stream
+
+_LEVELS = {Stream.STDOUT: Level.INFO, Stream.STDERR: Level.ERROR}
+
+
+class Reader:
+    """Reads one command's two streams; what it finds goes to the journal as it comes.
+
+    `vars` are the outputs sent so far. Metrics are merged and go out with `publish`.
+    """
+
+    def __init__(self, journal: Journal, task: Task, run: TaskRun, *, docker: bool) -> None:
+        self.vars: dict[str, Any] = {}
+        self._journal = journal
+        self._task = task
+        self._run = run
+        self._totals = MetricTotals()
+        self._seen: Counter[str] = Counter()
+        masker = journal.masker
+        self._splitters = {s: LineSplitter(docker=docker, masker=masker) for s in Stream}
+
+    async def emit(self, stream: Stream, chunk: bytes) -> None:
+        """Take a chunk of output; comes back when its lines are on their way."""
+        lines = self._splitters[stream].feed(chunk)
+        if lines:
+            self._take(_LEVELS[stream], lines)
+            if self._journal.wants_flush:
+                await self._journal.flush()
+
+    def close(self) -> None:
+        """Take what the streams ended with."""
+        for stream, splitter in self._splitters.items():
+            lines = splitter.flush()
+            if lines:
+                self._take(_LEVELS[stream], lines)
+
+    def recover(self, markers: Sequence[str]) -> None:
+        """Take the markers of the side file that did not come through a stream (decision 7)."""
+        missing = Counter(markers) - self._seen
+        for line in markers:
+            if missing[line] > 0:
+                missing[line] -= 1
+                marker = parse_marker(line)
+                if marker is not None:
+                    self._apply(marker)
+
+    def publish(self) -> None:
+        """Add the command's metrics to the journal, merged."""
+        run = self._run
+        for entry in self._totals.entries():
+            self._journal.add_metric(
+                Metric(
+                    execution_id=run.execution_id,
+                    namespace=run.namespace,
+                    flow_id=run.flow_id,
+                    task_id=run.task_id,
+                    task_run_id=run.id,
+                    name=entry.name,
+                    type=entry.type,
+                    value=entry.value,
+                    date=entry.timestamp or self._journal.now(),
+                    tags=entry.tags,
+                )
+            )
+
+    def _take(self, level: Level, lines: Sequence[str]) -> None:
+        for part in parse_lines(lines):
+            if isinstance(part, Marker):
+                self._apply(part)
+            else:
+                self._log(level, part)
+        self._seen.update(line.rstrip("\r\n") for line in lines if line.startswith("::{"))
+
+    def _apply(self, marker: Marker) -> None:
+        for problem in marker.problems:
+            self._log(Level.WARN, [problem])
+        for entry in marker.logs:
+            self._log(entry.level, cut_entries(entry.message, self._journal.masker))
+        self.vars.update(marker.outputs)
+        for value in _texts(marker.encrypted_outputs.values()):
+            self._journal.masker.add(value)
+        self.vars.update(marker.encrypted_outputs)
+        for metric in marker.metrics:
+            self._totals.add(metric)
+
+    def _log(self, level: Level, lines: Sequence[str]) -> None:
+        wanted = self._task.log_level
+        if wanted is None or level.rank >= wanted.rank:
+            self._journal.log(level, lines, self._run)
+
+
+def _texts(values: Iterable[Any]) -> Iterable[str]:
+    return (value for value in values if isinstance(value, str))

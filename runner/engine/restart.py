@@ -1,0 +1,199 @@
+"""Where an ended execution goes on: restart, replay and change of state (flow-model 3.12).
+
+All of it is data: which runs are kept, and in which state. Driving the execution again then
+reuses every run that has ended and runs the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from runner.errors import Conflict, NotFound
+from runner.model.execution import Attempt, Execution, Label, TaskRun, new_id
+from runner.model.flow import Flow, Task
+from runner.model.state import State
+
+_WORKING_DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
+
+
+def restarted(
+    flow: Flow, execution: Execution, runs: Sequence[TaskRun], now: datetime
+) -> tuple[Execution, list[TaskRun]]:
+    """The execution and its runs, ready to go on from the failed tasks."""
+    if not execution.state.is_terminal and execution.state is not State.PAUSED:
+        raise Conflict(
+            f"Execution must be terminated to be restarted, current state is '{execution.state}' !"
+        )
+    aside = _aside_of(flow)
+    failed = {
+        run.id
+        for run in runs
+        if run.state in (State.FAILED, State.PAUSED) and run.task_id not in aside
+    }
+    if not failed:
+        raise Conflict("No task found to restart execution from!")
+    kept = _without_branches(flow, runs)
+    parents = {run.parent_id for run in kept}
+    again = [
+        _again(run, is_leaf=run.id not in parents, now=now) if run.id in failed else run
+        for run in kept
+    ]
+    again = _without_children_of_directories(flow, again, failed)
+    labels = (*execution.labels, Label("system.restarted", "true"))
+    return (
+        replace(
+            execution.moved(State.RESTARTED, now),
+            attempt_number=execution.attempt_number + 1,
+            labels=tuple({label.key: label for label in labels}.values()),
+            outputs=None,
+        ),
+        again,
+    )
+
+
+def _again(run: TaskRun, *, is_leaf: bool, now: datetime) -> TaskRun:
+    if is_leaf:
+        return run.moved(State.RESTARTED, now)
+    return _reopened(run, now)
+
+
+def _reopened(run: TaskRun, now: datetime) -> TaskRun:
+    """A flowable's run, RUNNING again, its attempt too."""
+    run = run.moved(State.RUNNING, now)
+    if not run.attempts:
+        return run
+    last = Attempt(history=run.attempts[-1].history.moved(State.RUNNING, now))
+    return replace(run, attempts=(*run.attempts[:-1], last))
+
+
+def replayed(
+    flow: Flow,
+    execution: Execution,
+    runs: Sequence[TaskRun],
+    task_run_id: str | None,
+    now: datetime,
+) -> tuple[Execution, list[TaskRun]]:
+    """A new execution that goes on from a task run (None: from the start), and its runs."""
+    labels = {label.key: label for label in execution.labels}
+    labels["system.replay"] = Label("system.replay", "true")
+    new = replace(
+        execution,
+        id=new_id(),
+        parent_id=execution.id,
+        outputs=None,
+        labels=tuple(labels.values()),
+    )
+    if task_run_id is None:
+        created = type(execution.history).begin(State.CREATED, now)
+        return replace(new, history=created, variables=None), []
+    by_id = {run.id: run for run in runs}
+    if task_run_id not in by_id:
+        raise NotFound(f"Task run '{task_run_id}' not found")
+    start = by_id[task_run_id]
+    above = list(_ancestors(start, by_id))
+    kept = _before(flow, runs, start, above)
+    names = {run.id: new_id() for run in kept}
+    copies: list[TaskRun] = []
+    for run in kept:
+        copy = replace(
+            run,
+            id=names[run.id],
+            execution_id=new.id,
+            parent_id=names.get(run.parent_id) if run.parent_id else None,
+        )
+        if run.id == start.id:
+            copy = copy.moved(State.RESTARTED, now)
+        elif run in above:
+            copy = _reopened(copy, now)
+        copies.append(copy)
+    return new.moved(State.RESTARTED, now), copies
+
+
+def _before(
+    flow: Flow, runs: Sequence[TaskRun], start: TaskRun, above: Sequence[TaskRun]
+) -> list[TaskRun]:
+    """The runs of tasks that stand before the replayed one, its ancestors and itself."""
+    order = {task.id: number for number, task in enumerate(flow.walk())}
+    aside = _aside_of(flow)
+    last = order[start.task_id]
+    around = {run.id for run in above}
+    kept: list[TaskRun] = []
+    for run in runs:
+        if run.id in around or run.id == start.id:
+            kept.append(run)
+        elif run.task_id in aside:
+            continue
+        elif order.get(run.task_id, last) < last:
+            kept.append(run)
+    return _with_parents(kept)
+
+
+def _with_parents(runs: Sequence[TaskRun]) -> list[TaskRun]:
+    """The runs whose ancestors are all among them."""
+    ids = {run.id for run in runs}
+    kept = [run for run in runs if run.parent_id is None or run.parent_id in ids]
+    return kept if len(kept) == len(runs) else _with_parents(kept)
+
+
+def changed(
+    flow: Flow,
+    execution: Execution,
+    runs: Sequence[TaskRun],
+    task_run_id: str,
+    state: State,
+    now: datetime,
+) -> tuple[Execution, list[TaskRun]]:
+    """The execution with one task run in another state, ready to go on from there."""
+    if not execution.state.is_terminal:
+        raise Conflict(
+            f"Execution must be terminated to change a task's state, it is '{execution.state}'"
+        )
+    by_id = {run.id: run for run in runs}
+    if task_run_id not in by_id:
+        raise NotFound(f"Task run '{task_run_id}' not found")
+    above = {run.id for run in _ancestors(by_id[task_run_id], by_id)}
+    result: list[TaskRun] = []
+    for run in runs:
+        if run.id == task_run_id:
+            moved = run.moved(state, now)
+            if run.attempts:
+                last = Attempt(history=run.attempts[-1].history.moved(state, now))
+                moved = replace(moved, attempts=(*run.attempts[:-1], last))
+            result.append(moved)
+        elif run.id in above:
+            result.append(_reopened(run, now))
+        else:
+            result.append(run)
+    return replace(execution.moved(State.RESTARTED, now), outputs=None), result
+
+
+def _ancestors(run: TaskRun, by_id: dict[str, TaskRun]) -> Iterable[TaskRun]:
+    while run.parent_id is not None:
+        run = by_id[run.parent_id]
+        yield run
+
+
+def _aside_of(flow: Flow) -> set[str]:
+    """Ids of the tasks in any `errors`, `finally` or `afterExecution` branch."""
+    branches: list[Sequence[Task]] = [flow.errors, flow.finally_, flow.after_execution]
+    for task in flow.walk():
+        branches += [task.properties.get(name) or () for name in ("errors", "finally")]
+    return {inner.id for branch in branches for task in branch for inner in task.walk()}
+
+
+def _without_branches(flow: Flow, runs: Sequence[TaskRun]) -> list[TaskRun]:
+    aside = _aside_of(flow)
+    return [run for run in runs if run.task_id not in aside]
+
+
+def _without_children_of_directories(
+    flow: Flow, runs: Sequence[TaskRun], failed: set[str]
+) -> list[TaskRun]:
+    """A WorkingDirectory restarts from its first child: its folder is gone."""
+    types = {task.id: task.type for task in flow.walk()}
+    folders = {
+        run.id for run in runs if run.id in failed and types.get(run.task_id) == _WORKING_DIRECTORY
+    }
+    return [run for run in runs if run.parent_id not in folders]

@@ -1,0 +1,35 @@
+"""When a failed task is tried again (flow-model 3.6)."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from runner.model.flow import Retry
+
+
+def delay(policy: Retry, attempts: int) -> timedelta:
+    """The wait after `attempts` attempts, the last of which failed.
+
+    The exponential one is linear and its first retry immediate, as Kestra's.
+    """
+    if policy.type == "constant":
+        return policy.interval
+    if policy.type == "exponential":
+        return min(
+            policy.max_interval, policy.interval * (int(policy.delay_factor) * (attempts - 1))
+        )
+    least, most = policy.min_interval, policy.max_interval
+    return least + (most - least) * random.random()
+
+
+def next_try(
+    policy: Retry, attempts: int, ended: datetime, first_started: datetime
+) -> datetime | None:
+    """When to try again; None if the policy's limits are used up."""
+    if policy.max_attempts is not None and attempts >= policy.max_attempts:
+        return None
+    date = ended + delay(policy, attempts)
+    if policy.max_duration is not None and date > first_started + policy.max_duration:
+        return None
+    return date

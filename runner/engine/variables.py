@@ -1,0 +1,253 @@
+"""The variables that expressions of a running task see (flow-model 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from runner.engine.frame import Frame
+from runner.engine.inputs import inputs_for_rendering
+from runner.engine.journal import Journal
+from runner.model.execution import Label, TaskRun
+from runner.model.flow import Flow, Task
+from runner.model.state import State
+
+_SCHEDULE = "io.kestra.plugin.core.trigger.Schedule"
+
+
+class Variables(Mapping[str, Any]):
+    """Root variables that are made when an expression asks for them, and then kept.
+
+    A maker that returns None has no such variable: the name is undefined.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Any]]) -> None:
+        self._makers = makers
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        value = self._made[name]
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._makers if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def instant_text(moment: datetime) -> str:
+    """A point in time as Java prints an instant: UTC, with as many thirds of digits as needed."""
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    micros = moment.microsecond
+    if not micros:
+        return f"{text}Z"
+    return f"{text}.{micros // 1000:03}Z" if micros % 1000 == 0 else f"{text}.{micros:06}Z"
+
+
+def nested_labels(labels: tuple[Label, ...]) -> dict[str, Any]:
+    """Labels as a map in which dots nest; of a repeated key the last counts."""
+    tree: dict[str, Any] = {}
+    for label in labels:
+        *path, last = label.key.split(".")
+        _below(tree, path)[last] = label.value
+    return tree
+
+
+def _below(tree: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    """The map at `path`; maps are made on the way, in place of anything else."""
+    for part in path:
+        if not isinstance(tree.get(part), dict):
+            tree[part] = {}
+        tree = tree[part]
+    return tree
+
+
+def of_flow(flow: Flow) -> dict[str, Any]:
+    """The variable `flow`."""
+    return {
+        "id": flow.id,
+        "namespace": flow.namespace,
+        "revision": flow.revision,
+        "tenantId": "main",
+    }
+
+
+def environment(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The variable `envs`: process variables that begin with `prefix`, without it, lower case."""
+    return {
+        name[len(prefix) :].lower(): value
+        for name, value in environ.items()
+        if prefix and name.startswith(prefix)
+    }
+
+
+def root(
+    journal: Journal, environ: Mapping[str, str], env_prefix: str, *, ended: bool = False
+) -> dict[str, Callable[[], Any]]:
+    """Makers of the variables that do not depend on a task; `ended` for afterExecution."""
+    flow = journal.flow
+
+    def execution() -> dict[str, Any]:
+        live = journal.execution
+        known: dict[str, Any] = {
+            "id": live.id,
+            "startDate": instant_text(live.history.start),
+            "originalId": live.original_id or live.id,
+            "state": str(live.state),
+        }
+        if ended and live.outputs is not None:
+            known["outputs"] = live.outputs
+        return known
+
+    def trigger() -> Mapping[str, Any] | None:
+        cause = journal.execution.trigger
+        return dict(cause.variables) if cause else None
+
+    def schedule() -> Mapping[str, Any] | None:
+        cause = journal.execution.trigger
+        return trigger() if cause and cause.type == _SCHEDULE else None
+
+    def variables() -> Mapping[str, Any] | None:
+        live = journal.execution.variables
+        return live if live is not None else flow.variables
+
+    return {
+        "flow": lambda: of_flow(flow),
+        "execution": execution,
+        "inputs": lambda: inputs_for_rendering(flow, journal.execution.inputs),
+        "outputs": lambda: outputs_of(journal),
+        "tasks": lambda: states_of(journal),
+        "vars": variables,
+        "trigger": trigger,
+        "schedule": schedule,
+        "labels": lambda: nested_labels(journal.execution.labels),
+        "envs": lambda: environment(environ, env_prefix),
+        "globals": dict[str, Any],
+        "kestra": lambda: {"environment": {}, "url": ""},
+    }
+
+
+def of_task(
+    journal: Journal, frame: Frame, task: Task, run: TaskRun
+) -> dict[str, Callable[[], Any]]:
+    """Makers of the variables that a task sees beside those of `root`."""
+
+    def taskrun() -> dict[str, Any]:
+        live = journal.runs.get(run.id, run)
+        known: dict[str, Any] = {
+            "id": live.id,
+            "startDate": instant_text(live.history.start),
+            "attemptsCount": max(len(live.attempts) - 1, 0),
+        }
+        if live.parent_id is not None:
+            known["parentId"] = live.parent_id
+        value, iteration = live.value, live.iteration
+        if frame.shared_dir is not None and frame.run is not None:
+            # Children of a WorkingDirectory are one job with it (flow-model 4.7).
+            value, iteration = frame.run.value, frame.run.iteration
+        if value is not None:
+            known["value"] = value
+        if iteration is not None:
+            known["iteration"] = iteration
+        return known
+
+    def worker_taskrun() -> dict[str, Any] | None:
+        if frame.shared_dir is None or frame.run is None:
+            return None
+        around = frame.run
+        known: dict[str, Any] = {"id": around.id, "startDate": instant_text(around.history.start)}
+        if around.value is not None:
+            known["value"] = around.value
+        return known
+
+    def ancestors() -> list[dict[str, Any]]:
+        return parents_of(journal, frame)
+
+    return {
+        "task": lambda: {"id": task.id, "type": task.type},
+        "taskrun": taskrun,
+        "parent": lambda: next(iter(ancestors()), None),
+        "parents": ancestors,
+        "workerTaskrun": worker_taskrun,
+    }
+
+
+def parents_of(journal: Journal, frame: Frame) -> list[dict[str, Any]]:
+    """The variable `parents`: the runs around, nearest first, that have a value or outputs."""
+    found: list[dict[str, Any]] = []
+    for around in frame.outward():
+        if around.run is None:
+            continue
+        live = journal.runs.get(around.run.id, around.run)
+        entry: dict[str, Any] = {}
+        if live.value is not None:
+            around_it: dict[str, Any] = {"value": live.value}
+            if live.iteration is not None:
+                around_it["iteration"] = live.iteration
+            entry["taskrun"] = around_it
+        if live.outputs:
+            entry["outputs"] = live.outputs
+        if entry:
+            found.append(entry)
+    return found
+
+
+def outputs_of(journal: Journal) -> dict[str, Any]:
+    """The variable `outputs`: what every run gave, below its task id and loop values (6.2)."""
+    tree: dict[str, Any] = {}
+    for run in journal.runs.values():
+        outputs = run.outputs
+        if outputs is None:
+            if not run.state.is_terminal or not _counts_when_empty(journal, run):
+                continue
+            outputs = {}
+        _merge(_below(tree, [run.task_id, *_values(journal, run)]), outputs)
+    return tree
+
+
+def _counts_when_empty(journal: Journal, run: TaskRun) -> bool:
+    """A run that ended without outputs is `{}`, except for a skipped leaf."""
+    return run.state is not State.SKIPPED or any(
+        child.parent_id == run.id for child in journal.runs.values()
+    )
+
+
+def _values(journal: Journal, run: TaskRun) -> list[str]:
+    values = [] if run.value is None else [run.value]
+    parent = journal.runs.get(run.parent_id) if run.parent_id else None
+    while parent is not None:
+        if parent.value is not None:
+            values.append(parent.value)
+        parent = journal.runs.get(parent.parent_id) if parent.parent_id else None
+    return values[::-1]
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Merge maps deeply; two lists are concatenated, of other values the later counts."""
+    for key, value in more.items():
+        there = into.get(key)
+        if isinstance(there, dict) and isinstance(value, Mapping):
+            inner: dict[str, Any] = dict(there)  # pyright: ignore[reportUnknownArgumentType]
+            _merge(inner, value)  # pyright: ignore[reportUnknownArgumentType] # JSON border
+            into[key] = inner
+        elif isinstance(there, list) and isinstance(value, list):
+            into[key] = [*there, *value]  # pyright: ignore[reportUnknownVariableType]
+        else:
+            into[key] = value
+
+
+def states_of(journal: Journal) -> dict[str, Any]:
+    """The variable `tasks`: the state of the last run of every task, by loop value."""
+    tree: dict[str, Any] = {}
+    for run in journal.runs.values():
+        node: dict[str, Any] = tree.setdefault(run.task_id, {})
+        for value in _values(journal, run):
+            node = node.setdefault(value, {})
+        node["state"] = str(run.state)
+    return tree

@@ -1,0 +1,52 @@
+"""Pause: wait for a person, or for a time (flow-model 4.11)."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+from runner.model.state import State
+from runner.tasks.context import FlowContext, Result, Resumption
+from runner.tasks.registry import flowable
+
+_AFTER = {
+    "RESUME": State.SUCCESS,
+    "WARN": State.WARNING,
+    "FAIL": State.FAILED,
+    "CANCEL": State.CANCELLED,
+}
+
+
+@flowable("io.kestra.plugin.core.flow.Pause")
+async def pause(ctx: FlowContext) -> Result | None:
+    """Pause until resumed, or until `pauseDuration` (then `behavior`) or `timeout` is over."""
+    duration = await ctx.duration("pauseDuration")
+    if duration is None:
+        duration = await ctx.duration("delay")
+    limit = duration if duration is not None else await ctx.timeout()
+    until = ctx.now() + limit if limit is not None else None
+    resumption = await ctx.pause(until, ctx.task.properties.get("onPause"))
+    state = await _state_after(ctx, resumption, timed_out=duration is None)
+    word = "KILLING" if resumption.why == "ended" else str(state)
+    on = ctx.now().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    outputs: dict[str, Any] = {"resumed": {"on": on, "to": word}}
+    if resumption.why == "resumed":
+        outputs["onResume"] = resumption.inputs
+    await ctx.set_outputs(outputs)
+    if resumption.why == "ended":
+        return None
+    if state is State.CANCELLED:
+        await ctx.end_execution(State.CANCELLED)
+        return None
+    if state is State.SUCCESS and ctx.task.children():
+        await ctx.run(ctx.task.children())
+        return None
+    return Result(state=state)
+
+
+async def _state_after(ctx: FlowContext, resumption: Resumption, *, timed_out: bool) -> State:
+    if resumption.why != "elapsed":
+        return State.SUCCESS
+    if timed_out:
+        return State.FAILED
+    return _AFTER[await ctx.text("behavior") or "RESUME"]

@@ -1,0 +1,111 @@
+"""Tasks that change their execution: SetVariables, UnsetVariables, Labels, Exit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from runner.errors import TaskFailed
+from runner.model.execution import Label
+from runner.model.state import State
+from runner.tasks.context import FlowContext, Result
+from runner.tasks.registry import updating
+
+_EXECUTION = "io.kestra.plugin.core.execution"
+
+
+def _merged(into: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(into)
+    for key, value in more.items():
+        there = merged.get(key)
+        if isinstance(there, Mapping) and isinstance(value, Mapping):
+            value = _merged(cast("Mapping[str, Any]", there), cast("Mapping[str, Any]", value))
+        merged[key] = value
+    return merged
+
+
+def _variables(ctx: FlowContext) -> Mapping[str, Any]:
+    current = ctx.execution.variables
+    return current if current is not None else ctx.flow.variables or {}
+
+
+@updating(f"{_EXECUTION}.SetVariables")
+async def set_variables(ctx: FlowContext) -> None:
+    """Merge `variables` into those of the execution."""
+    given: Mapping[str, Any] = await ctx.render(ctx.task.properties.get("variables") or {})
+    current = _variables(ctx)
+    overwrite = await ctx.flag("overwrite")
+    there = sorted(key for key in given if key in current)
+    if there and not overwrite:
+        raise TaskFailed(
+            "`overwrite` is set to false and the following variables already exist: "
+            + ",".join(there)
+        )
+    await ctx.update(variables=_merged(current, given))
+
+
+@updating(f"{_EXECUTION}.UnsetVariables")
+async def unset_variables(ctx: FlowContext) -> None:
+    """Remove variables by name or dotted path."""
+    variables = _merged(_variables(ctx), {})
+    for path in await ctx.texts("variables"):
+        *parents, last = path.split(".")
+        node: Any = variables
+        for name in parents:
+            inner = node.get(name) if isinstance(node, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # a tree of maps
+            if not isinstance(inner, dict):
+                # Kestra fails here whatever `ignoreMissing` says (flow-model 5.1).
+                raise TaskFailed(f"Cannot unset '{path}': there is no variable '{name}' with keys")
+            node[name] = node = dict(inner)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # a tree of maps
+        node.pop(last, None)  # pyright: ignore[reportUnknownMemberType] # a tree of maps
+    await ctx.update(variables=variables)
+
+
+@updating(f"{_EXECUTION}.Labels")
+async def labels(ctx: FlowContext) -> None:
+    """Add labels to the execution."""
+    await ctx.update(labels=await _labels(ctx))
+
+
+async def _labels(ctx: FlowContext) -> list[Label]:
+    given: Any = ctx.task.properties.get("labels")
+    pairs: list[tuple[Any, Any]]
+    if isinstance(given, str):
+        try:
+            parsed: Any = json.loads(await ctx.render(given))
+        except ValueError as error:
+            raise TaskFailed(f"'labels' is not JSON: {error}") from error
+        given = parsed
+        pairs = list(cast("dict[Any, Any]", given).items()) if isinstance(given, dict) else []
+    elif isinstance(given, Mapping):
+        pairs = list(cast("Mapping[Any, Any]", given).items())
+    else:
+        entries = cast("list[Mapping[str, Any]]", given or [])
+        pairs = [(entry.get("key"), entry.get("value")) for entry in entries]
+    found: list[Label] = []
+    for key, value in pairs:
+        if not isinstance(value, str) or not isinstance(key, str):
+            raise TaskFailed(
+                f"Label '{key}' must be a text, not '{value}': put the value in quotes"
+            )
+        found.append(Label(await ctx.render(key), await ctx.render(value)))
+    system = [label for label in found if label.key.startswith("system.")]
+    if system:
+        offending = ", ".join(f"{label.key}={label.value}" for label in system)
+        raise TaskFailed(
+            f"System labels can only be set by Kestra itself, offending label: {offending}"
+        )
+    return found
+
+
+@updating(f"{_EXECUTION}.Exit")
+async def exit_(ctx: FlowContext) -> Result:
+    """End the execution at once in `state`."""
+    word = await ctx.text("state") or "SUCCESS"
+    try:
+        state = State.CANCELLED if word == "CANCELED" else State(word)
+    except ValueError as error:
+        raise TaskFailed(f"Unknown state '{word}' for Exit") from error
+    await ctx.end_execution(state)
+    return Result(state=state)

@@ -1,0 +1,31 @@
+"""WorkingDirectory: script tasks that share one folder (flow-model 4.7)."""
+
+from __future__ import annotations
+
+from runner.errors import RunnerError
+from runner.model.execution import Level
+from runner.model.state import State
+from runner.tasks.context import FlowContext, Result
+from runner.tasks.registry import flowable
+from runner.tasks.work_folder import work_folder
+from runner.tasks.working_directory_files import collect_outputs, stage_inputs
+
+
+@flowable("io.kestra.plugin.core.flow.WorkingDirectory")
+async def working_directory(ctx: FlowContext) -> Result | None:
+    """Run `tasks` in order in one folder, as one job; keep its `outputFiles`."""
+    properties = ctx.task.properties
+    async with work_folder(ctx) as folder:
+        try:
+            await stage_inputs(
+                ctx, folder, properties.get("inputFiles"), properties.get("namespaceFiles")
+            )
+            await ctx.run_in(folder, ctx.task.children())
+            patterns = await ctx.texts("outputFiles")
+            if patterns:
+                files = await collect_outputs(ctx, folder, patterns)
+                await ctx.set_outputs({"outputFiles": files})
+        except RunnerError as error:
+            ctx.log(Level.ERROR, str(error))
+            return Result(state=State.FAILED)
+    return None
