@@ -21,6 +21,7 @@ from runner.tasks.registry import task
 from runner.tasks.script_context import CONTEXT_FILE, write_context
 from runner.tasks.script_files import (
     Given,
+    make_folder,
     new_name,
     rendered_inputs,
     warn_of_second_rendering,
@@ -78,7 +79,7 @@ async def _begin(ctx: RunContext, folder: Path) -> _Attempt:
     # An empty folder is there in any case, as on Kestra; scripts that count files see it.
     output_dir = folder / new_id()
     try:
-        output_dir.mkdir(mode=0o755)
+        make_folder(output_dir)
     except OSError as error:
         raise TaskFailed(f"The working directory cannot be used: {error}") from error
     more = {"workingDir": str(folder)}

@@ -208,10 +208,24 @@ def target_of(folder: Path, name: str) -> Path:
         if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
             raise TaskFailed(f"Invalid file name '{name}': '{path}' is a link out of the folder")
         try:
-            path.mkdir(mode=0o755, exist_ok=True)
+            make_folder(path)
         except OSError as error:
             raise _cannot_write(name, path, error) from error
     return path / parts[-1]
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that any user may enter, whatever our umask; one that is there stays as it is.
+
+    Raises OSError where that is not possible.
+    """
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return
+    path.chmod(0o755)
 
 
 def _cannot_write(name: str, path: Path, error: OSError) -> TaskFailed:

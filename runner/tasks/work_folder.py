@@ -15,6 +15,7 @@ from runner.errors import TaskFailed
 from runner.model.execution import Level, new_id
 from runner.settings import TEMP_PREFIX
 from runner.tasks.context import RunContext
+from runner.tasks.script_files import make_folder
 
 _REMOVAL_GRACE_S = 60
 
@@ -42,8 +43,7 @@ def _make(outer: Path) -> Path:
     try:
         outer.parent.mkdir(parents=True, exist_ok=True)
         outer.mkdir(mode=0o700)
-        folder.mkdir()
-        folder.chmod(0o755)
+        make_folder(folder)
     except OSError as error:
         raise TaskFailed(f"Cannot make a working directory in {outer.parent}: {error}") from error
     return folder
