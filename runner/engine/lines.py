@@ -99,7 +99,7 @@ class LineSplitter:
         first = self._take_pending(first)
         last = lines.pop()
         done = self._ended(first)
-        if len(text) > ENTRY_LENGTH and lines and len(max(lines, key=len)) > ENTRY_LENGTH:
+        if _may_have_long_line(text):
             for line in lines:
                 done += self._ended(line)
         else:
@@ -142,6 +142,14 @@ class LineSplitter:
         self._hold(rest)
         self._in_long_line = True
         return [Piece(entry) for entry in entries]
+
+
+def _may_have_long_line(text: str) -> bool:
+    """False if no line of `text` is longer than an entry; much cheaper than to measure each."""
+    # A line of that length covers one of these windows whole.
+    window = ENTRY_LENGTH // 2
+    starts = range(0, len(text) - window + 1, window)
+    return any(text.find("\n", at, at + window) < 0 for at in starts)
 
 
 def _is_marker(text: str) -> bool:

@@ -150,3 +150,14 @@ def test_a_piece_of_a_long_line_is_never_a_marker() -> None:
     assert last == forged
     assert marker_body(last) is None
     assert marker_body(forged) is not None
+
+
+@pytest.mark.parametrize("before", [0, 1, 100, 7_679, 7_680, 7_681, 15_359])
+@pytest.mark.parametrize("length", [ENTRY_LENGTH, ENTRY_LENGTH + 1])
+def test_a_long_line_is_cut_wherever_it_stands_in_a_chunk(before: int, length: int) -> None:
+    text = "first\n" + "b" * before + "\n" + "x" * length + "\nlast\n"
+
+    lines = lines_of(text.encode())
+
+    pieces = ["x" * ENTRY_LENGTH, "x" * (length - ENTRY_LENGTH)]
+    assert lines == ["first", "b" * before, *filter(None, pieces), "last"]
