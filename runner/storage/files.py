@@ -239,6 +239,14 @@ class NamespaceFiles:
             located.unlink()
         return True
 
+    def delete_empty_parents(self, path: str) -> None:
+        """Delete the folders that `path` is in as far as nothing else is in them."""
+        located = self.locate(path)
+        folder = located.parent if located is not None else self.root
+        while folder != self.root and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
     def locate(self, path: str) -> Path | None:
         """Where `path` is or would be; None if it leads out of the namespace's files."""
         return inside(self.root, path.removeprefix("/"))

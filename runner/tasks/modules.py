@@ -22,14 +22,34 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "subflow": (f"{_CORE}.flow.Subflow",),
     "working_directory": (f"{_CORE}.flow.WorkingDirectory",),
     "updating": tuple(
-        f"{_CORE}.execution.{name}"
-        for name in ("SetVariables", "UnsetVariables", "Labels", "Exit")
+        f"{_CORE}.execution.{name}" for name in ("SetVariables", "UnsetVariables", "Labels", "Exit")
     ),
     "log": (f"{_CORE}.log.Log", f"{_CORE}.debug.Echo"),
     "debug": (f"{_CORE}.debug.Return",),
     "sleep": (f"{_CORE}.flow.Sleep",),
     "execution": (f"{_CORE}.execution.Fail", f"{_CORE}.execution.Assert"),
     "output": (f"{_CORE}.output.OutputValues",),
+    "kv": tuple(f"{_CORE}.kv.{name}" for name in ("Set", "Get", "GetKeys", "Delete", "PurgeKV")),
+    "state": tuple(f"{_CORE}.state.{name}" for name in ("Set", "Get", "Delete")),
+    "storage": tuple(
+        f"{_CORE}.storage.{name}"
+        for name in (
+            "Write",
+            "Size",
+            "Delete",
+            "Concat",
+            "Split",
+            "Reverse",
+            "PurgeCurrentExecutionFiles",
+        )
+    ),
+    "items": (f"{_CORE}.storage.DeduplicateItems", f"{_CORE}.storage.FilterItems"),
+    "local_files": (f"{_CORE}.storage.LocalFiles",),
+    "namespace": tuple(
+        f"{_CORE}.namespace.{name}"
+        for name in ("UploadFiles", "DownloadFiles", "DeleteFiles", "PurgeFiles")
+    ),
+    "metric": (f"{_CORE}.metric.Publish",),
     "script": tuple(
         f"{_SCRIPTS}.{language}.{kind}"
         for language in ("python", "shell", "node")

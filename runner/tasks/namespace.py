@@ -1,0 +1,129 @@
+"""Namespace files: `namespace.UploadFiles`, `DownloadFiles`, `DeleteFiles`, `PurgeFiles`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import anyio.to_thread
+
+from runner.errors import TaskFailed
+from runner.model.execution import new_id
+from runner.model.jsons import read_json
+from runner.storage.files import NamespaceFiles
+from runner.tasks.context import Result, RunContext
+from runner.tasks.globs import Matches, anywhere, below
+from runner.tasks.needed import needed_text
+from runner.tasks.registry import task
+from runner.tasks.storage import stored
+
+
+@task("io.kestra.plugin.core.namespace.UploadFiles")
+async def upload(ctx: RunContext) -> Result | None:
+    """Store files of the working directory (`files`) or by URI (`filesMap`) in a namespace."""
+    files = ctx.storage.namespace_files(await needed_text(ctx, "namespace"))
+    conflict = await ctx.text("conflict") or "OVERWRITE"
+    folder = (await ctx.text("destination") or "/").strip("/")
+    prefix = f"{folder}/" if folder else ""
+    sources = {**await _local(ctx), **await _mapped(ctx)}
+    for name, source in sources.items():
+        path = f"{prefix}{name.removeprefix('/')}"
+        await anyio.to_thread.run_sync(partial(_write, files, path, source, conflict))
+    return None
+
+
+def _write(files: NamespaceFiles, path: str, source: Path, conflict: str) -> None:
+    if conflict != "OVERWRITE" and files.exists(path):
+        if conflict == "ERROR":
+            raise TaskFailed(
+                f"File '/{path}' already exists in namespace '{files.namespace}' "
+                "and conflict is set to ERROR"
+            )
+        return
+    files.write(path, source)
+
+
+async def _local(ctx: RunContext) -> dict[str, Path]:
+    """Files of the shared working directory that match the patterns, by relative path."""
+    patterns = await ctx.texts("files")
+    if not patterns:
+        return {}
+    folder = ctx.shared_dir
+    if folder is None:
+        raise TaskFailed(
+            "`files` names files of a working directory: "
+            "put the task into a WorkingDirectory, or use `filesMap`"
+        )
+    matches = below(str(folder), patterns)
+    return await anyio.to_thread.run_sync(_matching, folder, matches)
+
+
+def _matching(folder: Path, matches: Matches) -> dict[str, Path]:
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {
+        path.relative_to(folder).as_posix(): path for path in sorted(found) if matches(str(path))
+    }
+
+
+async def _mapped(ctx: RunContext) -> dict[str, Path]:
+    """The files of `filesMap`: stored files by the names that they are to have."""
+    given = ctx.task.properties.get("filesMap")
+    if given is None:
+        return {}
+    entries: Any = await ctx.render(given)
+    entries = read_json(entries) if isinstance(entries, str) else entries
+    if not isinstance(entries, Mapping):
+        raise TaskFailed("filesMap: a map of file names to storage URIs is needed")
+    uris = cast("Mapping[str, str]", entries)
+    return {name: await stored(ctx, uri) for name, uri in uris.items()}
+
+
+@task("io.kestra.plugin.core.namespace.DownloadFiles")
+async def download(ctx: RunContext) -> Result | None:
+    """Store copies of namespace files that match as files of the task run."""
+    files = ctx.storage.namespace_files(await needed_text(ctx, "namespace"))
+    folder = (await ctx.text("destination") or "").rstrip("/")
+    wanted = await _wanted(ctx, files)
+    uris: dict[str, str] = {}
+    for path in wanted:
+        name = f"{new_id()}-{Path(path).name}"
+        put = partial(ctx.storage.put, ctx.execution, ctx.task_run, name, files.path(path))
+        uris[f"{folder}/{path}"] = await anyio.to_thread.run_sync(put)
+    ctx.count("downloaded", len(wanted))
+    return Result(outputs={"files": uris})
+
+
+@task("io.kestra.plugin.core.namespace.DeleteFiles")
+async def delete(ctx: RunContext) -> Result | None:
+    """Delete the namespace files that match, and folders they leave empty if asked to."""
+    files = ctx.storage.namespace_files(await needed_text(ctx, "namespace"))
+    wanted = await _wanted(ctx, files)
+    parents_too = await ctx.flag("deleteParentFolder")
+    await anyio.to_thread.run_sync(_delete, files, wanted, parents_too)
+    ctx.count("deleted", len(wanted))
+    return None
+
+
+def _delete(files: NamespaceFiles, paths: Sequence[str], parents_too: bool) -> None:
+    for path in paths:
+        files.delete(path)
+        if parents_too:
+            files.delete_empty_parents(path)
+
+
+async def _wanted(ctx: RunContext, files: NamespaceFiles) -> list[str]:
+    """Paths of the namespace files that the property `files` matches: a glob or a list."""
+    given: Any = await ctx.render(ctx.task.properties.get("files"))
+    if isinstance(given, str):
+        given = read_json(given) if given.lstrip().startswith("[") else [given]
+    matches = anywhere([str(pattern) for pattern in cast("list[Any]", given)])
+    paths = await anyio.to_thread.run_sync(files.list)
+    return [path for path in paths if matches(f"/{path}")]
+
+
+@task("io.kestra.plugin.core.namespace.PurgeFiles")
+async def purge(ctx: RunContext) -> Result | None:
+    """Delete old versions of namespace files: there are none here, files have one version."""
+    return Result(outputs={"size": 0})
