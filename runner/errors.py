@@ -69,7 +69,69 @@ class InputInvalid(RunnerError):
 
 
 class RenderFailed(RunnerError):
-    """An expression could not be parsed or evaluated."""
+    """An expression could not be parsed or evaluated.
+
+    `reason` is Kestra's message; `kind` says which of its three kinds this is (`missing`: an
+    undefined variable, attribute or index). `line` and `column` count from 1 within `template`, 0
+    means that the place is not known. `hint` says what to do, `where` is the path of the property
+    that holds the template (`tasks[0].script`), `first_line` the line of the flow's file on which
+    the template starts (0: not known).
+    """
+
+    def __init__(
+        self,
+        reason: str = "The expression can not be rendered.",
+        *,
+        kind: Literal["missing", "parse", "eval"] = "eval",
+        template: str = "",
+        line: int = 0,
+        column: int = 0,
+        hint: str = "",
+        where: str = "",
+        first_line: int = 0,
+    ) -> None:
+        self.reason = reason
+        self.kind: Literal["missing", "parse", "eval"] = kind
+        self.template = template
+        self.line = line
+        self.column = column
+        self.hint = hint
+        self.where = where
+        self.first_line = first_line
+        super().__init__("\n".join(part for part in (self._headline(), hint) if part))
+
+    def _headline(self) -> str:
+        """Kestra's message, and the place where the message itself does not say it."""
+        in_file = f"line {self.first_line + self.line - 1} of the flow" if self.first_line else ""
+        if self.kind == "missing" or not self.line:
+            place = " of ".join(part for part in (in_file, self.where) if part)
+        else:
+            place = f"line {self.line}, column {self.column}"
+            place += f" of {self.where}" if self.where else ""
+            place += f"; {in_file}" if in_file else ""
+        return f"{self.reason} ({place})" if place else self.reason
+
+    def placed(self, where: str, first_line: int = 0) -> RenderFailed:
+        """Give the same error, naming the property and the line of the flow's file it starts on."""
+        return RenderFailed(
+            self.reason,
+            kind=self.kind,
+            template=self.template,
+            line=self.line,
+            column=self.column,
+            hint=self.hint,
+            where=where,
+            first_line=first_line,
+        )
+
+    def excerpt(self) -> str:
+        """Give the line of the template that is meant and a caret under the place, or ''."""
+        lines = self.template.splitlines()
+        if not 0 < self.line <= len(lines):
+            return ""
+        text, column = lines[self.line - 1].replace("\t", " "), max(self.column, 1)
+        start = max(0, min(column - 60, len(text) - 110))
+        return f"{text[start : start + 110]}\n{' ' * (column - 1 - start)}^"
 
 
 class TaskFailed(RunnerError):

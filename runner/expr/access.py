@@ -1,0 +1,153 @@
+"""`a.b`, `a['b']`, `a[i]` and the few methods that values have.
+
+Nothing here looks at attributes of Python objects: a value has what this module says, no more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from runner.expr.faults import Fault, Missing
+from runner.expr.limits import Budget
+from runner.expr.operators import has_key, is_key, kind
+from runner.expr.text import string_form, units
+from runner.expr.values import Array, Entry, Long, Loop, View, is_list, is_map, is_number
+
+if TYPE_CHECKING:
+    from runner.expr.nodes import Node
+
+_INDEX = re.compile(r"[+-]?[0-9]+")
+
+
+def attribute(holder: object, key: object, node: Node, object_node: Node) -> object:
+    """Give `holder[key]`.
+
+    Raises:
+        Missing: there is no such key, index or attribute, or `holder` is null.
+        Fault: the key is null.
+    """
+    if holder is None:
+        raise _of_null(key, node, object_node)
+    if isinstance(holder, Mapping):
+        return _entry(cast("Mapping[object, object]", holder), key, node)
+    if key is None:
+        raise Fault("The key in [ ] is null", node.pos)
+    name = key if isinstance(key, str) else string_form(key, Budget())
+    if isinstance(holder, (list, tuple)) and not isinstance(holder, View):
+        items = cast("Sequence[object]", holder)
+        if _INDEX.fullmatch(name):
+            index = int(name) if len(name) < 12 else -1
+            if 0 <= index < len(items) and name[0] != "-":
+                return items[index]
+        elif not isinstance(holder, Array) and name in _LIST_FIELDS:
+            return _LIST_FIELDS[name](holder)
+    elif isinstance(holder, Entry) and name in ("key", "value"):
+        return holder.key if name == "key" else holder.value
+    elif isinstance(holder, Loop) and name in (fields := holder.fields()):
+        return fields[name]
+    elif isinstance(holder, str) and name in _TEXT_FIELDS:
+        return _TEXT_FIELDS[name](holder)
+    raise Missing(name, node, holder)
+
+
+def _of_null(key: object, node: Node, object_node: Node) -> Missing:
+    """Kestra names the root variable when that is null, otherwise the attribute asked for."""
+    from runner.expr.nodes import Name
+
+    if isinstance(object_node, Name):
+        return Missing(object_node.name, node, None)
+    return Missing(string_form(key, Budget()), node, None)
+
+
+def _entry(holder: Mapping[object, object], key: object, node: Node) -> object:
+    if isinstance(key, str):
+        try:
+            return holder[key]
+        except KeyError:
+            raise Missing(key, node, holder) from None
+    if key is None:
+        raise Fault("The key in [ ] is null", node.pos)
+    if is_number(key):
+        for own in holder:
+            if is_number(own) and own == key:
+                return holder[own]
+    elif is_key(key) and has_key(holder, key):
+        return next(item for own, item in holder.items() if kind(own) == kind(key) and own == key)
+    raise Missing(string_form(key, Budget()), node, holder)
+
+
+_LIST_FIELDS: dict[str, Callable[[Sequence[object]], object]] = {
+    "size": len,
+    "empty": lambda items: not items,
+}
+_TEXT_FIELDS: dict[str, Callable[[str], object]] = {
+    "length": units,
+    "empty": lambda text: not text,
+}
+
+
+def method(
+    holder: object,
+    name: str,
+    arguments: Sequence[object],
+    node: Node,
+    object_node: Node,
+    budget: Budget,
+) -> object:
+    """Call one of the methods that strings, lists and maps have.
+
+    Raises:
+        Missing: there is no such method, or not with so many arguments.
+    """
+    if holder is None:
+        raise _of_null(name, node, object_node)
+    found: Callable[..., object] | None = None
+    if isinstance(holder, str):
+        found = _TEXT_METHODS.get((name, len(arguments)))
+        if arguments and not isinstance(arguments[0], str):
+            found = None
+    elif is_list(holder) or isinstance(holder, View):
+        found = _LIST_METHODS.get((name, len(arguments)))
+    elif is_map(holder):
+        found = _MAP_METHODS.get((name, len(arguments)))
+    if found is None:
+        raise Missing(name, node, holder)
+    return found(holder, *arguments)
+
+
+def _get(entries: Mapping[object, object], key: object) -> object:
+    return entries[key] if has_key(entries, key) else None
+
+
+_TEXT_METHODS: dict[tuple[str, int], Callable[..., object]] = {
+    ("length", 0): units,
+    ("isEmpty", 0): lambda text: not text,
+    ("toUpperCase", 0): str.upper,
+    ("toLowerCase", 0): str.lower,
+    ("trim", 0): lambda text: trimmed(text),
+    ("startsWith", 1): lambda text, part: text.startswith(part),
+    ("endsWith", 1): lambda text, part: text.endswith(part),
+    ("indexOf", 1): lambda text, part: Long(text.find(part)),
+    ("equalsIgnoreCase", 1): lambda text, other: text.casefold() == other.casefold(),
+}
+_LIST_METHODS: dict[tuple[str, int], Callable[..., object]] = {
+    ("size", 0): len,
+    ("isEmpty", 0): lambda items: not items,
+}
+_MAP_METHODS: dict[tuple[str, int], Callable[..., object]] = {
+    ("size", 0): len,
+    ("isEmpty", 0): lambda entries: not entries,
+    ("get", 1): _get,
+    ("containsKey", 1): has_key,
+    ("keySet", 0): lambda entries: View(entries),
+    ("values", 0): lambda entries: View(entries.values()),
+}
+
+_BLANKS = "".join(map(chr, range(0x21)))
+
+
+def trimmed(text: str) -> str:
+    """Give `text` without characters up to U+0020 at its ends, as Java's `trim` does."""
+    return text.strip(_BLANKS)

@@ -1,0 +1,1 @@
+"""The functions, one module for each family; `runner.expr.registry` says which is where."""

@@ -1,0 +1,213 @@
+"""The ways into the language: rendering text, a lone value, whole structures; truth of the result."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from threading import Lock
+from typing import cast
+
+from runner.errors import RenderFailed
+from runner.expr.access import trimmed
+from runner.expr.context import Context, Scope
+from runner.expr.faults import Fault, Missing, SyntaxFault
+from runner.expr.lexer import RAW
+from runner.expr.limits import MAX_ROUNDS, Budget
+from runner.expr.nodes import Template
+from runner.expr.parser import parse
+from runner.expr.tags import TypedWriter, render_text
+from runner.expr.values import plain
+
+CACHE_ENTRIES = 1000
+CACHE_CHARACTERS = 8_000_000
+
+
+class _Cache:
+    """Parsed templates by text, the least recently used going first; bounded by size too."""
+
+    def __init__(self) -> None:
+        self._templates: OrderedDict[str, Template] = OrderedDict()
+        self._characters = 0
+        self._lock = Lock()
+
+    def get(self, text: str) -> Template:
+        """Give the parsed template of `text`."""
+        template = self._templates.get(text)
+        if template is None:
+            return self._add(text, parse(text))
+        with suppress(KeyError):  # another thread may have dropped it just now
+            self._templates.move_to_end(text)
+        return template
+
+    def _add(self, text: str, template: Template) -> Template:
+        with self._lock:
+            if text in self._templates:
+                return self._templates[text]
+            self._templates[text] = template
+            self._characters += len(text)
+            while len(self._templates) > CACHE_ENTRIES or (
+                self._characters > CACHE_CHARACTERS and len(self._templates) > 1
+            ):
+                dropped, _ = self._templates.popitem(last=False)
+                self._characters -= len(dropped)
+        return template
+
+
+_cache = _Cache()
+
+
+def parsed(template: str) -> Template:
+    """Give the parsed template, from the cache when it was used lately.
+
+    Raises:
+        RenderFailed: the template can not be parsed.
+    """
+    try:
+        return _cache.get(template)
+    except SyntaxFault as fault:
+        raise _failure(fault, template, None) from None
+    except RecursionError:
+        raise _failure(_too_deep(), template, None) from None
+
+
+def render(template: str, scope: Scope, *, recursive: bool = False) -> str:
+    """Render `template` to text.
+
+    With `recursive` the result is rendered again for as long as it changes.
+
+    Raises:
+        RenderFailed: the template can not be parsed or evaluated.
+    """
+    if "{" not in template:
+        return template
+    return render_within(template, scope, Budget(), recursive=recursive)
+
+
+def render_within(template: str, scope: Scope, budget: Budget, *, recursive: bool) -> str:
+    """Render like `render`, taking what it costs from `budget`."""
+    if "{" not in template:
+        return template
+    text = _render_once(template, scope, budget)
+    rounds = 0
+    while recursive and text != template and "{" in text:
+        rounds += 1
+        if rounds > MAX_ROUNDS:
+            raise RenderFailed("Too many rendering attempts", template=template)
+        template, text = text, _render_once(text, scope, budget)
+    return _without_raw_tags(text)
+
+
+def _render_once(template: str, scope: Scope, budget: Budget) -> str:
+    compiled = parsed(template)
+    context = Context(scope, compiled, budget)
+    try:
+        return render_text(compiled.body, context)
+    except Fault as fault:
+        raise _failure(fault, template, context) from None
+    except RecursionError:
+        raise _failure(_too_deep(), template, None) from None
+
+
+def render_typed(template: str, scope: Scope) -> object:
+    """Render `template`; a lone expression keeps its value, as plain data.
+
+    Several values, or text beside a value, give text. Nothing at all gives None.
+
+    Raises:
+        RenderFailed: the template can not be parsed or evaluated, or has text beside a list or map.
+    """
+    if "{" not in template:
+        return template
+    compiled = parsed(template)
+    context = Context(scope, compiled, Budget())
+    out = TypedWriter(context)
+    try:
+        for tag in compiled.body:
+            tag.render(context, out)
+        value = plain(out.typed_result())
+    except Fault as fault:
+        raise _failure(fault, template, context) from None
+    except RecursionError:
+        raise _failure(_too_deep(), template, None) from None
+    return _without_raw_tags(value) if isinstance(value, str) else value
+
+
+def render_value(
+    value: object, scope: Scope, *, typed: bool = False, recursive: bool = False
+) -> object:
+    """Render every string inside `value`, keys of maps included; what is no string stays.
+
+    Where two keys render to the same text the first one wins. With `typed`, a string that is a
+    lone expression becomes that expression's value.
+
+    Raises:
+        RenderFailed: a template in it can not be parsed or evaluated.
+    """
+    if isinstance(value, str):
+        if typed:
+            return render_typed(value, scope)
+        return render(value, scope, recursive=recursive)
+    if isinstance(value, Mapping):
+        result: dict[object, object] = {}
+        for key, item in cast("Mapping[object, object]", value).items():
+            name = render(key, scope, recursive=recursive) if isinstance(key, str) else key
+            if name not in result:
+                result[name] = render_value(item, scope, typed=typed, recursive=recursive)
+        return result
+    if isinstance(value, (list, tuple)):
+        return [
+            render_value(item, scope, typed=typed, recursive=recursive)
+            for item in cast("list[object]", value)
+        ]
+    return value
+
+
+def is_truthy(text: str | None) -> bool:
+    """Give the truth of a rendered condition (`runIf`, `If.condition`; specification 9).
+
+    White space around it is ignored; only null, `false`, `0`, `-0` and nothing are false.
+    """
+    return text is not None and trimmed(text) not in ("", "false", "0", "-0")
+
+
+def uses(template: str, *names: str) -> bool:
+    """Tell whether `template` calls one of these functions (false when it can not be parsed)."""
+    if "{" not in template or not any(name in template for name in names):
+        return False
+    try:
+        return not parsed(template).calls.isdisjoint(names)
+    except RenderFailed:
+        return False
+
+
+def _without_raw_tags(text: str) -> str:
+    return RAW.sub(r"\1", text) if "endraw" in text else text
+
+
+def _too_deep() -> Fault:
+    return Fault("The expression is nested too deeply")
+
+
+def _failure(fault: Fault, template: str, context: Context | None) -> RenderFailed:
+    """Give the error for a fault: Kestra's message, the place, a hint."""
+    pos = min(max(fault.pos, 0), len(template))
+    before = template[:pos].replace("\r\n", "\n").replace("\r", "\n")
+    line = before.count("\n") + 1 if fault.pos >= 0 else 0
+    column = len(before) - before.rfind("\n") if fault.pos >= 0 else 0
+    if not isinstance(fault, Missing):
+        kind = "parse" if isinstance(fault, SyntaxFault) else "eval"
+        return RenderFailed(
+            fault.message, kind=kind, template=template, line=line, column=column, hint=fault.hint
+        )
+    from runner.expr.suggestions import missing_hint
+
+    shown = template if len(template) <= 200 else template[:200] + "…"
+    return RenderFailed(
+        f"Unable to find `{fault.name}` used in the expression `{shown}` at line {max(line, 1)}",
+        kind="missing",
+        template=template,
+        line=line,
+        column=column,
+        hint=missing_hint(fault, context.visible() if context else {}),
+    )
