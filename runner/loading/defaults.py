@@ -6,8 +6,7 @@ They are merged into the untyped map before it is read (flow-model 8).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from runner.loading.complaints import Complaints, did_you_mean
 from runner.loading.source import NOWHERE, Items, Map
@@ -16,8 +15,7 @@ from runner.model.catalog import Catalog
 FLOW_TRIGGER = "io.kestra.plugin.core.trigger.Flow"
 
 
-@dataclass(frozen=True, slots=True)
-class Default:
+class Default(NamedTuple):
     """`values` for every map whose type begins with `type`; `forced` ones win over the map's."""
 
     type: str

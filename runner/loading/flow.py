@@ -16,7 +16,7 @@ from runner.loading.labels import read_labels
 from runner.loading.parts import Parts
 from runner.loading.rules import check_flow
 from runner.loading.source import MAX_CHARACTERS, Items, Map, Mark, decode, read
-from runner.model.catalog import catalog
+from runner.model.catalog import TypeInfo, catalog
 from runner.model.flow import Check, Concurrency, Flow, Output, Task
 from runner.settings import Settings
 
@@ -250,6 +250,6 @@ class _FlowReader:
         return Concurrency(limit=values["limit"], behavior=values.get("behavior", "QUEUE"))
 
 
-def _without(info: Any, names: Iterable[str]) -> Any:
+def _without(info: TypeInfo, names: Iterable[str]) -> TypeInfo:
     properties = {name: prop for name, prop in info.properties.items() if name not in names}
-    return replace(info, properties=properties)
+    return info._replace(properties=properties)

@@ -257,7 +257,7 @@ class _Builder:
         if tag is None or tag == "!":
             if not event.implicit[0] or tag == "!":
                 return value, None
-            found = resolve(value)
+            found = _resolved(value)
         else:
             found = _tagged(tag, value)
         if isinstance(found, _Refused):
@@ -305,6 +305,12 @@ _NUMBER_STARTS = frozenset("-+.0123456789")
 
 def resolve(value: str) -> Any:
     """What an unquoted scalar means: text, truth value, number or None."""
+    found = _resolved(value) if value else value
+    return value if isinstance(found, _Refused) else found
+
+
+def _resolved(value: str) -> Any:
+    """As `resolve`, for text that is not empty; what looks like a number and is none is refused."""
     if value[0] not in _NUMBER_STARTS:
         if value in _BOOLEANS:
             return _BOOLEANS[value]

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["task", "trigger", "condition", "taskRunner", "model"]
 
@@ -31,8 +30,7 @@ _SCALARS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TypeExpression:
+class TypeExpression(NamedTuple):
     """What values a property takes.
 
     `kind` is a scalar's name (`string`, `duration`...), `any`, `list` or `map` (with `item`; None:
@@ -85,8 +83,7 @@ def _split(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PropertyInfo:
+class PropertyInfo(NamedTuple):
     """One property of a type.
 
     `rendered`: it takes expressions, and is only checked when it runs, except for its shape if
@@ -117,9 +114,11 @@ class PropertyInfo:
         return self.rendered and not self.plain and self.min_length is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypeInfo:
-    """One type: its canonical name, its kind, and its own and common properties by name."""
+class TypeInfo(NamedTuple):
+    """One type: its canonical name, its kind, and its own and common properties by name.
+
+    `base` are the names of the properties that every type of the kind has.
+    """
 
     name: str
     kind: Kind
@@ -127,7 +126,6 @@ class TypeInfo:
     outputs: Mapping[str, TypeExpression]
     deprecated: bool = False
     base: frozenset[str] = frozenset()
-    """Names of the properties that every type of the kind has."""
 
     @property
     def is_flowable(self) -> bool:
