@@ -107,7 +107,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return f"did you mean {folded[word.lower()]}?"
     from difflib import get_close_matches
 
-    close = get_close_matches(word, words, n=2, cutoff=0.6)
+    close = get_close_matches(word, words, n=2, cutoff=0.7)
     return f"did you mean {' or '.join(close)}?" if close else ""
 
 

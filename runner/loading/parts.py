@@ -25,6 +25,14 @@ _TASK_FIELDS = {
     "logToFile": "log_to_file",
 }
 _IGNORED = {"version", "workerGroup", "workerSelector", "pluginDefaultsRef"}
+Kind = Literal["task", "trigger", "condition", "taskRunner"]
+
+_EXAMPLES: Mapping[Kind, str] = {
+    "task": "io.kestra.plugin.core.log.Log",
+    "trigger": "io.kestra.plugin.core.trigger.Schedule",
+    "condition": "io.kestra.plugin.core.condition.Expression",
+    "taskRunner": "io.kestra.plugin.core.runner.Process",
+}
 _ENTERPRISE = "they are an Enterprise Edition feature"
 
 
@@ -85,7 +93,7 @@ class Parts:
         if not isinstance(node, Map):
             self._no_map(node, mark, path, "Task")
             return None
-        type_name = self._type_name(node, path)
+        type_name = self._type_name(node, path, "task")
         info = None if type_name is None else self.catalog.task(type_name)
         if info is None:
             if type_name is None or not self._foreign_task(node, type_name, path):
@@ -172,7 +180,7 @@ class Parts:
         if not isinstance(node, Map):
             self._no_map(node, mark, path, "AbstractTrigger")
             return None
-        type_name = self._type_name(node, path)
+        type_name = self._type_name(node, path, "trigger")
         info = None if type_name is None else self.catalog.trigger(type_name)
         if info is None:
             if type_name is not None:
@@ -229,7 +237,7 @@ class Parts:
         if not isinstance(node, Map):
             self._no_map(node, mark, path, "Condition" if kind == "condition" else "TaskRunner")
             return None
-        type_name = self._type_name(node, path)
+        type_name = self._type_name(node, path, kind)
         if type_name is None:
             return None
         lookup = self.catalog.condition if kind == "condition" else self.catalog.task_runner
@@ -342,7 +350,7 @@ class Parts:
             hint="write it as a map with id and type" if what != "Retry" else "write it as a map",
         )
 
-    def _type_name(self, node: Map, path: str) -> str | None:
+    def _type_name(self, node: Map, path: str, kind: Kind) -> str | None:
         """The `type` of the map; None after a problem."""
         value = node.get("type")
         if isinstance(value, str) and value:
@@ -352,7 +360,7 @@ class Parts:
             f"Invalid type: {shown}",
             node.mark("type"),
             joined(path, "type"),
-            hint="give it a type, such as io.kestra.plugin.core.log.Log",
+            hint=f"give it a type, such as {_EXAMPLES[kind]}",
         )
         return None
 
@@ -361,7 +369,7 @@ class Parts:
         node: Map,
         type_name: str,
         path: str,
-        kind: Literal["task", "trigger", "condition", "taskRunner"],
+        kind: Kind,
         as_kind: Literal["unsupported", "warning"],
     ) -> bool:
         """Note a type that is none of ours; True if it may be one of Kestra's."""
