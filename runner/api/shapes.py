@@ -14,6 +14,7 @@ from typing import Any, cast
 from runner.model.execution import Attempt, Execution, Label, LogLine, Metric, TaskRun, TriggerCause
 from runner.model.flow import Flow
 from runner.model.state import History
+from runner.model.times import duration_text
 
 Json = dict[str, Any]
 """A JSON object."""
@@ -25,19 +26,6 @@ TENANT = "main"
 def instant(when: datetime) -> str:
     """A moment as Kestra writes it: UTC, microseconds, `Z`. `when` must be in UTC."""
     return when.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def iso_duration(duration: timedelta) -> str:
-    """A duration in Java's form: hours, minutes, seconds with a fraction, never days."""
-    micros = duration // timedelta(microseconds=1)
-    sign, micros = ("-", -micros) if micros < 0 else ("", micros)
-    minutes, micros = divmod(micros, 60_000_000)
-    hours, minutes = divmod(minutes, 60)
-    seconds = f"{micros / 1_000_000:.6f}".rstrip("0").rstrip(".")
-    parts = f"{sign}{hours}H" if hours else ""
-    parts += f"{sign}{minutes}M" if minutes else ""
-    parts += f"{sign}{seconds}S" if micros or not parts else ""
-    return f"PT{parts}"
 
 
 def plain(value: Any) -> Any:
@@ -68,6 +56,14 @@ def plain(value: Any) -> Any:
             return _clean(str(value))
 
 
+def _given(outputs: Any) -> Any:
+    """Outputs without the keys whose value is null: Kestra does not show them (golden p02)."""
+    if isinstance(outputs, dict):
+        entries = cast("dict[str, Any]", outputs)
+        return {key: _given(value) for key, value in entries.items() if value is not None}
+    return outputs
+
+
 def execution_json(execution: Execution, runs: Sequence[TaskRun], flow: Flow | None = None) -> Json:
     """An execution with its task runs; `flow` gives the variables that no task replaced."""
     variables = execution.variables
@@ -82,7 +78,7 @@ def execution_json(execution: Execution, runs: Sequence[TaskRun], flow: Flow | N
             "flowRevision": execution.flow_revision,
             "taskRunList": [task_run_json(run) for run in runs] or None,
             "inputs": plain(execution.inputs),
-            "outputs": plain(execution.outputs),
+            "outputs": _given(plain(execution.outputs)),
             "labels": labels_json(execution.labels),
             "variables": plain(variables),
             "state": state_json(execution.history),
@@ -115,7 +111,7 @@ def task_run_json(run: TaskRun) -> Json:
             "parentTaskRunId": run.parent_id,
             "value": run.value,
             "attempts": [attempt_json(attempt) for attempt in run.attempts] or None,
-            "outputs": plain(run.outputs or {}),
+            "outputs": _given(plain(run.outputs or {})),
             "state": state_json(run.history),
             "iteration": run.iteration,
             "dynamic": run.dynamic or None,
@@ -139,7 +135,7 @@ def state_json(history: History) -> Json:
         ],
     }
     if end is not None:
-        document["duration"] = iso_duration(end - history.start)
+        document["duration"] = duration_text(end - history.start)
     document["startDate"] = instant(history.start)
     if end is not None:
         document["endDate"] = instant(end)
@@ -182,7 +178,7 @@ def log_json(line: LogLine) -> Json:
 
 def metric_json(metric: Metric) -> Json:
     """One value that a task measured; a timer's `value` is in milliseconds."""
-    return {
+    document: Json = {
         "tenantId": TENANT,
         "namespace": metric.namespace,
         "flowId": metric.flow_id,
@@ -193,9 +189,10 @@ def metric_json(metric: Metric) -> Json:
         "name": metric.name,
         "value": plain(float(metric.value)),
         "timestamp": instant(metric.date),
-        "tags": dict(metric.tags),
+        "tags": None if metric.tags is None else plain(metric.tags),
         "deleted": False,
     }
+    return _without_none(document)
 
 
 def page(results: Sequence[Any], total: int) -> Json:

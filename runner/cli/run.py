@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runner.settings import Settings
 
 _SCRIPTS = "io.kestra.plugin.scripts."
+_PROCESS = "io.kestra.plugin.core.runner.Process"
 
 
 @click.command(name="run")
@@ -175,22 +176,26 @@ async def _with_runner(settings: Settings, flow: Flow, display: Display) -> Sett
     """Settings in which `auto` is decided: Docker if an engine answers, else processes."""
     if settings.task_runner != "auto":
         return settings
-    if not any(task.type.startswith(_SCRIPTS) for task in flow.walk()):
+    wanted = any(
+        task.type.startswith(_SCRIPTS) and _wants_container(task.properties) for task in flow.walk()
+    )
+    if not wanted:
         return replace(settings, task_runner="docker")
     from runner.runners.registry import TaskRunners
 
     async with TaskRunners(settings) as runners:
         if await runners.engine_answers():
             return replace(settings, task_runner="docker")
-    if any(_wants_container(task.properties) for task in flow.walk()):
-        display.note("No Docker engine answers: script tasks run as local processes")
+    display.note("No Docker engine answers: script tasks run as local processes")
     return replace(settings, task_runner="process")
 
 
 def _wants_container(properties: Mapping[str, Any]) -> bool:
-    runner = properties.get("taskRunner")
-    type_ = cast("Mapping[str, Any]", runner).get("type") if isinstance(runner, Mapping) else None
-    return type_ != "io.kestra.plugin.core.runner.Process"
+    """Whether a script task does not name the Process runner (a legacy `runner` may)."""
+    if properties.get("runner") == "PROCESS":
+        return False
+    runner: Any = properties.get("taskRunner")
+    return not isinstance(runner, Mapping) or runner.get("type") != _PROCESS  # pyright: ignore[reportUnknownMemberType] # YAML border
 
 
 async def _until_done(engine: Engine, execution: Execution) -> Execution:

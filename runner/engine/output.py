@@ -30,7 +30,7 @@ class Reader:
         self._task = task
         self._run = run
         self._totals = MetricTotals()
-        self._seen: Counter[str] = Counter()
+        self._seen: Counter[int] = Counter()
         masker = journal.masker
         self._splitters = {s: LineSplitter(docker=docker, masker=masker) for s in Stream}
 
@@ -50,14 +50,24 @@ class Reader:
                 self._take(_LEVELS[stream], lines)
 
     def recover(self, markers: Sequence[str]) -> None:
-        """Take the markers of the side file that did not come through a stream (decision 7)."""
-        missing = Counter(markers) - self._seen
+        """Take the markers of the side file that were lost on a stream (decision 7).
+
+        Only for a stream that may have lost something: a script that sent its output elsewhere
+        meant it so.
+        """
+        unread = Counter(map(hash, markers)) - self._seen
+        behind = False
         for line in markers:
-            if missing[line] > 0:
-                missing[line] -= 1
-                marker = parse_marker(line)
-                if marker is not None:
-                    self._apply(marker)
+            marker = parse_marker(line)
+            if marker is None:
+                continue
+            if unread[hash(line)] > 0:
+                unread[hash(line)] -= 1
+                behind = True
+                self._apply(marker)
+            elif behind:
+                # It was read already, but what was lost before it must not win over it.
+                self.vars.update(marker.outputs)
 
     def publish(self) -> None:
         """Add the command's metrics to the journal, merged."""
@@ -84,7 +94,7 @@ class Reader:
                 self._apply(part)
             else:
                 self._log(level, part)
-        self._seen.update(line.rstrip("\r\n") for line in lines if line.startswith("::{"))
+        self._seen.update(hash(line.rstrip("\r\n")) for line in lines if line.startswith("::{"))
 
     def _apply(self, marker: Marker) -> None:
         for problem in marker.problems:
