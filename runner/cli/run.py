@@ -195,7 +195,7 @@ def _wants_container(properties: Mapping[str, Any]) -> bool:
     if properties.get("runner") == "PROCESS":
         return False
     runner: Any = properties.get("taskRunner")
-    return not isinstance(runner, Mapping) or runner.get("type") != _PROCESS  # pyright: ignore[reportUnknownMemberType] # YAML border
+    return not isinstance(runner, dict) or cast("dict[str, Any]", runner).get("type") != _PROCESS
 
 
 async def _until_done(engine: Engine, execution: Execution) -> Execution:

@@ -16,7 +16,7 @@ from runner.engine.variables import Variables, of_task, root
 from runner.errors import TaskFailed
 from runner.expr import Scope, render_typed, render_value
 from runner.model import convert
-from runner.model.catalog import catalog, type_expression
+from runner.model.catalog import PropertyInfo, catalog, type_expression
 from runner.model.execution import Execution, Label, Level, Metric, Outputs, TaskRun
 from runner.model.flow import Flow, Task
 from runner.model.javamap import hash_ordered
@@ -61,7 +61,7 @@ class Context:
         self._services = EngineServices(driver.engine, driver.journal)
         self.task = task
         known = catalog().task(task.type)
-        self._properties = known.properties if known is not None else {}
+        self._properties: Mapping[str, PropertyInfo] = known.properties if known else {}
 
     @property
     def task_run(self) -> TaskRun:
