@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.errors import InputInvalid
+from runner.errors import RunnerError
 
 Sql = tuple[str, list[Any]]
 """A condition in SQL and the values of its placeholders."""
@@ -57,6 +57,10 @@ EXECUTION_ORDER: Mapping[str, str] = {
 """What executions can be sorted by."""
 
 
+class QueryInvalid(RunnerError):
+    """A search names a field, an operation, a value or an order that does not exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One condition: a field's name, an operation of http-api 2.3, and its values (text)."""
@@ -70,7 +74,7 @@ def where(conditions: Sequence[Condition], columns: Mapping[str, str]) -> Sql:
     """The conditions, all of which must hold, as SQL; `1` when there is none.
 
     Raises:
-        InputInvalid: a field or operation is not known.
+        QueryInvalid: a field or operation is not known.
     """
     parts: list[str] = []
     values: list[Any] = []
@@ -87,7 +91,7 @@ def _one(condition: Condition, columns: Mapping[str, str]) -> Sql:
         return special(condition)
     column = columns.get(condition.field)
     if column is None:
-        raise InputInvalid(f"Invalid query filters: unknown field '{condition.field}'")
+        raise QueryInvalid(f"Invalid query filters: unknown field '{condition.field}'")
     return _compare(column, condition)
 
 
@@ -112,7 +116,7 @@ def _compare(column: str, condition: Condition) -> Sql:
         case operation if operation in _COMPARISONS:
             return f"{column} {_COMPARISONS[operation]} ?", [first]
         case operation:
-            raise InputInvalid(f"Invalid query filters: unknown operation '{operation}'")
+            raise QueryInvalid(f"Invalid query filters: unknown operation '{operation}'")
 
 
 def _label(condition: Condition) -> Sql:
@@ -153,7 +157,7 @@ def _level(condition: Condition) -> Sql:
     order = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
     name = condition.values[0].upper()
     if name not in order:
-        raise InputInvalid(f"Invalid query filters: unknown level '{condition.values[0]}'")
+        raise QueryInvalid(f"Invalid query filters: unknown level '{condition.values[0]}'")
     return "level >= ?", [order.index(name)]
 
 

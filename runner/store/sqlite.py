@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runner.errors import InputInvalid, NotFound
+from runner.errors import NotFound
 from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
 from runner.store.database import Database
 from runner.store.rows import (
@@ -28,7 +28,14 @@ from runner.store.rows import (
     task_run_from,
     task_run_row,
 )
-from runner.store.search import EXECUTION_ORDER, EXECUTIONS, LINES, Condition, where
+from runner.store.search import (
+    EXECUTION_ORDER,
+    EXECUTIONS,
+    LINES,
+    Condition,
+    QueryInvalid,
+    where,
+)
 
 _EXECUTION = "id, namespace, flow_id, flow_revision, body"
 _RUN = "id, execution_id, body"
@@ -177,7 +184,7 @@ class SqliteStore:
         many there are, whatever `limit` and `offset` show.
 
         Raises:
-            InputInvalid: a field, operation or order is not known.
+            QueryInvalid: a field, operation or order is not known.
         """
         text, values = where(conditions, EXECUTIONS)
         by = ", ".join([_order(*each) for each in order] + ["number DESC"])
@@ -368,7 +375,7 @@ def _task_runs(execution_id: str, db: sqlite3.Connection) -> list[TaskRun]:
 
 def _order(field: str, direction: str) -> str:
     if field not in EXECUTION_ORDER or direction not in ("asc", "desc"):
-        raise InputInvalid(f"Illegal argument: cannot sort by '{field}:{direction}'")
+        raise QueryInvalid(f"Illegal argument: cannot sort by '{field}:{direction}'")
     return f"{EXECUTION_ORDER[field]} {direction}"
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from runner.api.shapes import execution_json, iso_duration, log_json, metric_json, plain
+from runner.api.shapes import execution_json, log_json, metric_json, plain
 from runner.model.execution import (
     Attempt,
     Execution,
@@ -153,21 +151,6 @@ def test_a_metric_has_a_decimal_value_and_its_tags() -> None:
     document = metric_json(metric)
 
     assert (document["value"], document["tags"]) == (2.0, {"table": "t"})
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "PT0S"),
-        (0.35, "PT0.35S"),
-        (60, "PT1M"),
-        (3600, "PT1H"),
-        (93781.5, "PT26H3M1.5S"),
-        (-60, "PT-1M"),
-    ],
-)
-def test_a_duration_is_written_as_java_writes_it(seconds: float, text: str) -> None:
-    assert iso_duration(timedelta(seconds=seconds)) == text
 
 
 def test_values_without_a_json_form_are_normalised() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import InputInvalid, NotFound
+from runner.errors import NotFound
 from runner.model.execution import Execution, Label, Level, LogBatch, TriggerCause
 from runner.model.state import History, State
 from runner.store.database import Database, StoreUnusable
-from runner.store.search import Condition
+from runner.store.search import Condition, QueryInvalid
 from runner.store.sqlite import SqliteStore
 
 T0 = datetime(2026, 1, 20, 9, 15, 2, tzinfo=UTC)
@@ -99,7 +99,7 @@ async def test_an_unknown_field_or_operation_is_refused(
     tmp_path: Path, condition: tuple[str, str]
 ) -> None:
     async with await SqliteStore.open(tmp_path) as store:
-        with pytest.raises(InputInvalid, match=condition[0] if condition[0] == "nope" else "NEAR"):
+        with pytest.raises(QueryInvalid, match=condition[0] if condition[0] == "nope" else "NEAR"):
             await store.search([Condition(*condition, ("x",))])
 
 

@@ -1,0 +1,116 @@
+"""What the handlers of the API work with, and how a request's parts are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from runner.errors import RunnerError
+
+if TYPE_CHECKING:
+    from runner.engine.engine import Engine
+    from runner.loading.folder import Folder
+    from runner.loading.repository import Repository
+    from runner.settings import Settings
+    from runner.storage.files import Storage
+    from runner.storage.kv import KeyValues
+    from runner.store.flow_texts import FlowTexts
+    from runner.store.sqlite import SqliteStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts of the daemon that the API shows. `token` is what a client may present."""
+
+    settings: Settings
+    store: SqliteStore
+    engine: Engine
+    flows: Repository
+    folder: Folder
+    texts: FlowTexts
+    storage: Storage
+    kv: KeyValues
+    token: str
+    instance_id: str
+
+    @property
+    def uploads(self) -> Path:
+        """Where parts of requests are kept until an execution takes them."""
+        return self.settings.state_dir / "uploads"
+
+
+SERVICES = web.AppKey("services", Services)
+
+
+def services(request: web.Request) -> Services:
+    """The parts of the daemon."""
+    return request.app[SERVICES]
+
+
+class BadRequest(RunnerError):
+    """The request cannot be understood."""
+
+    status = 400
+
+
+class Unprocessable(RunnerError):
+    """The request is understood, and what it asks for is not possible."""
+
+    status = 422
+
+
+class UnsupportedMedia(RunnerError):
+    """The body is of a kind that this route does not take."""
+
+    status = 415
+
+
+class ReadOnly(RunnerError):
+    """This Eyas was started with --read-only: nothing can be changed through its API."""
+
+    status = 403
+
+
+def flag(request: web.Request, name: str, default: bool = False) -> bool:
+    """A boolean query parameter.
+
+    Raises:
+        BadRequest: it is neither true nor false.
+    """
+    text = request.query.get(name)
+    if text is None or text == "":
+        return default
+    if text.lower() not in ("true", "false"):
+        raise BadRequest(f"Bad Request: '{name}' must be true or false, not '{text}'")
+    return text.lower() == "true"
+
+
+def number(
+    request: web.Request, name: str, default: int | None = None, *, least: int = 0
+) -> int | None:
+    """A whole number among the query parameters, at least `least`.
+
+    Raises:
+        BadRequest: it is no number, or less.
+    """
+    text = request.query.get(name)
+    if text is None or text == "":
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+        raise BadRequest(f"Bad Request: '{name}' must be a number from {least}, not '{text}'")
+    return int(text)
+
+
+def required(request: web.Request, name: str) -> str:
+    """A query parameter that must be there.
+
+    Raises:
+        BadRequest: it is missing.
+    """
+    value = request.query.get(name)
+    if not value:
+        raise BadRequest(f"Bad Request: required query parameter '{name}' is missing")
+    return value
