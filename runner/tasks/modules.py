@@ -50,6 +50,16 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         for name in ("UploadFiles", "DownloadFiles", "DeleteFiles", "PurgeFiles")
     ),
     "metric": (f"{_CORE}.metric.Publish",),
+    "http": (f"{_CORE}.http.Request", f"{_CORE}.http.Download"),
+    "maintenance": (
+        f"{_CORE}.log.Fetch",
+        f"{_CORE}.log.PurgeLogs",
+        f"{_CORE}.execution.Count",
+        f"{_CORE}.execution.PurgeExecutions",
+        f"{_CORE}.execution.Resume",
+        f"{_CORE}.trigger.Toggle",
+    ),
+    "templating": (f"{_CORE}.templating.TemplatedTask",),
     "script": tuple(
         f"{_SCRIPTS}.{language}.{kind}"
         for language in ("python", "shell", "node")
