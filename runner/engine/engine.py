@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import anyio
 import anyio.abc
-import structlog
 
 from runner.engine import restart
 from runner.engine.checks import refusal, run_checks
@@ -33,7 +32,6 @@ from runner.storage.kv import KeyValues
 from runner.store.base import Store
 from runner.tasks.context import Child
 
-log = structlog.get_logger()
 
 CORRELATION = "system.correlationId"
 """Label that ties executions together that were caused by each other."""
@@ -198,7 +196,11 @@ class Engine:
                 aside.cancel_scope.cancel()
             await journal.flush()
         except Exception:  # a bug of ours: the daemon lives on, and says so
-            log.exception("execution.crashed", execution=journal.execution.id)
+            import structlog  # 50 ms that a run without bugs does not need
+
+            structlog.get_logger().exception(
+                "execution.crashed", execution=journal.execution.id
+            )
             journal.log(Level.ERROR, "Internal error: see Eyas's own log")
             await journal.flush()
             await journal.move(State.FAILED)
