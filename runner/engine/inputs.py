@@ -16,7 +16,6 @@ from runner.expr import Scope, render_typed, render_value
 from runner.model import values
 from runner.model.execution import Execution
 from runner.model.flow import Flow, Input, Task
-from runner.model.inputs import read_input
 from runner.model.texts import java_text
 from runner.storage.files import Storage
 
@@ -105,8 +104,7 @@ async def resume_inputs(
     Raises:
         InputInvalid: one of its `onResume` inputs is missing or wrong.
     """
-    entries = cast("Sequence[Any]", task.properties.get("onResume") or ())
-    declared = [entry if isinstance(entry, Input) else read_input(entry) for entry in entries]
+    declared = cast("Sequence[Input]", task.properties.get("onResume") or ())
     resolved = await resolve_inputs(
         flow, given, scope, storage=storage, execution=execution, declared=declared
     )
