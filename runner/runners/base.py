@@ -90,6 +90,11 @@ class PullProgress:
 class TaskRunner(Protocol):
     """A way of running commands, with the options of one task already in it."""
 
+    @property
+    def keeps_returns(self) -> bool:
+        """Whether a `\\r` that ends a line stays in the log, as with Kestra's containers."""
+        ...
+
     async def run(self, command: Command, emit: Emit) -> Outcome:
         """Run `command` to its end and return how it ended.
 

@@ -43,6 +43,11 @@ class ProcessRunner:
             if not name.startswith(_OWN_PREFIXES)
         }
 
+    @property
+    def keeps_returns(self) -> bool:
+        """A `\\r` that ends a line is dropped, as with Kestra's processes."""
+        return False
+
     async def run(self, command: Command, emit: Emit) -> Outcome:
         """Run `command` to its end and return how it ended; see `TaskRunner.run`.
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import anyio
+
+from runner.errors import RunnerError
 from runner.runners.base import PullProgress, TaskRunner
 from runner.runners.process import ProcessRunner
 from runner.settings import Settings
 
 if TYPE_CHECKING:
+    # What belongs to Docker is imported when Docker is used: aiohttp alone takes 0.1 s.
+    from runner.runners.docker import Host
+    from runner.runners.docker_host import Endpoint
+    from runner.runners.docker_images import PullTiming
     from runner.runners.docker_options import DockerOptions
 
 
@@ -19,21 +29,40 @@ def _ignore(_: object) -> None:
     """What becomes of a report that nobody asked for."""
 
 
+def instance_of(settings: Settings) -> str:
+    """The name that marks containers as made by the Eyas of this machine and state folder."""
+    machine = Path("/etc/machine-id")
+    words = machine.read_text().strip() if machine.is_file() else ""
+    return hashlib.sha256(f"{words}:{settings.state_dir.resolve()}".encode()).hexdigest()[:16]
+
+
 class TaskRunners:
     """Gives the ways of running commands; an async context manager.
 
-    `progress` is told how the pull of an image gets on.
+    `progress` is told how the pull of an image gets on, `timing` says how patient it is.
+    `lost_after` is how long a task waits for an engine that went away while it ran.
     """
 
     def __init__(
-        self, settings: Settings, progress: Callable[[PullProgress], None] | None = None
+        self,
+        settings: Settings,
+        progress: Callable[[PullProgress], None] | None = None,
+        *,
+        timing: PullTiming | None = None,
+        lost_after: timedelta = timedelta(minutes=1),
     ) -> None:
         self._settings = settings
         self._progress = progress or _ignore
+        self._timing = timing
+        self._lost_after = lost_after
+        self._instance = instance_of(settings)
         self._stack = AsyncExitStack()
+        self._group = anyio.create_task_group()
+        self._hosts: dict[Endpoint, Host] = {}
+        self._opening = anyio.Lock()
 
     async def __aenter__(self) -> TaskRunners:
-        await self._stack.__aenter__()
+        await self._group.__aenter__()
         return self
 
     async def __aexit__(
@@ -41,8 +70,14 @@ class TaskRunners:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
-        await self._stack.__aexit__(kind, error, traceback)
+    ) -> bool | None:
+        # Pulls that nobody waits for any more.
+        self._group.cancel_scope.cancel()
+        try:
+            return await self._group.__aexit__(kind, error, traceback)
+        finally:
+            with anyio.move_on_after(10, shield=True):
+                await self._stack.aclose()
 
     def process(self) -> TaskRunner:
         """The runner that starts local processes."""
@@ -51,10 +86,53 @@ class TaskRunners:
     def docker(self, options: DockerOptions, warn: Callable[[str], None] = _ignore) -> TaskRunner:
         """A runner that makes containers as `options` say.
 
-        `warn` is told what the task's author should know, such as volumes that are not mounted.
+        The engine is looked for when a command is run. `warn` is told what the task's author
+        should know, such as volumes that are not mounted.
         """
-        raise NotImplementedError
+        from runner.runners.docker import DockerRunner
+
+        async def host() -> Host:
+            return await self._host(options.host)
+
+        return DockerRunner(self._settings, options, host, self._instance, self._lost_after, warn)
 
     async def engine_answers(self) -> bool:
-        """Whether a Docker engine answers right now, found out within a second."""
-        raise NotImplementedError
+        """Whether a Docker engine answers right now, found out within two seconds."""
+        from runner.runners.docker_host import answers, find_endpoint
+
+        try:
+            endpoint = find_endpoint(self._settings)
+        except RunnerError:
+            return False
+        if endpoint.tls is None and not endpoint.url.startswith("ssh://"):
+            return await answers(endpoint)
+        try:
+            with anyio.move_on_after(5):
+                return await (await self._host(None)).engine.answers()
+        except RunnerError:
+            pass
+        return False
+
+    async def _host(self, named: str | None) -> Host:
+        """The engine that `named` or the settings say, connected once."""
+        from runner.runners.docker import Host
+        from runner.runners.docker_client import open_engine
+        from runner.runners.docker_host import find_endpoint
+        from runner.runners.docker_images import Images, PullTiming
+        from runner.runners.docker_visibility import Visibility
+
+        endpoint = find_endpoint(self._settings, named)
+        async with self._opening:
+            if endpoint not in self._hosts:
+                async with AsyncExitStack() as opened:
+                    engine = await opened.enter_async_context(open_engine(endpoint))
+                    info = await engine.info()
+                    timing = self._timing or PullTiming()
+                    self._hosts[endpoint] = Host(
+                        engine=engine,
+                        info=info,
+                        images=Images(engine, self._settings, self._group, self._progress, timing),
+                        visibility=Visibility(engine, self._instance, self._settings.tmp_dir),
+                    )
+                    self._stack.push_async_exit(opened.pop_all())
+            return self._hosts[endpoint]

@@ -1,0 +1,225 @@
+"""The Docker task runner: every command in a container of its own, used once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from secrets import token_hex
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from runner.errors import RunnerUnavailable
+from runner.runners.base import Command, Emit, Outcome
+from runner.runners.docker_client import Attached, Engine, EngineError, EngineInfo
+from runner.runners.docker_container import Container, Ended, made
+from runner.runners.docker_files import SHIM_SITE, SIDE_FILE, Files, may_share, owner_of
+from runner.runners.docker_images import Image, Images
+from runner.runners.docker_options import DockerOptions
+from runner.runners.docker_output import Output
+from runner.runners.docker_policy import allowed
+from runner.runners.docker_request import container_request, labels
+from runner.runners.docker_verdict import judged
+from runner.runners.docker_visibility import Visibility
+from runner.runners.limits import check_size
+from runner.runners.side_file import SideFolder
+from runner.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """An engine and what was found out about it."""
+
+    engine: Engine
+    info: EngineInfo
+    images: Images
+    visibility: Visibility
+
+
+class DockerRunner:
+    """Runs commands in containers as `options` say.
+
+    `host` gives the engine, connected when it is first awaited. `instance` marks the containers
+    as ours. `lost_after` is how long a task waits for an engine that went away.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        options: DockerOptions,
+        host: Callable[[], Awaitable[Host]],
+        instance: str,
+        lost_after: timedelta,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._host = host
+        self._instance = instance
+        self._lost_after = lost_after
+        self._warn = warn
+
+    @property
+    def keeps_returns(self) -> bool:
+        """Kestra's containers keep the `\\r` that ends a line (script-tasks 3.1)."""
+        return True
+
+    async def run(self, command: Command, emit: Emit) -> Outcome:
+        """Run `command` in a new container and return how it ended; see `TaskRunner.run`.
+
+        On cancellation the container is stopped (at once, or with SIGTERM and `kill_grace`) and
+        removed. With `wait: false` it returns as soon as the container has started.
+
+        Raises:
+            RunnerUnavailable: no engine, no image, refused by the policy or by the engine.
+            TaskFailed: the container's files could not be copied back.
+        """
+        check_size(command.argv, command.env)
+        host = await self._host()
+        options = allowed(self._options, self._settings, host.engine.endpoint, self._warn)
+        image = await host.images.ensure(options, self._warn)
+        self._check(host.info, image, options)
+        with SideFolder(self._settings.tmp_dir, open_to_all=True) as side:
+            if options.config is not None:
+                await anyio.to_thread.run_sync(_write_config, command, options.config)
+            files = await self._files(host, command, options, image, side)
+            try:
+                return await self._run_once(host, files, options, image, emit)
+            except EngineError as error:
+                if not await self._can_try_again(host, options, error):
+                    raise
+                return await self._run_once(host, files, options, image, emit)
+
+    async def _can_try_again(self, host: Host, options: DockerOptions, error: EngineError) -> bool:
+        """Whether what kept the container from starting has been put right."""
+        removed = error.status == 404 and "no such image" in error.text.lower()
+        if removed and options.pull_policy != "NEVER":
+            # Between our look at it and now (reliability D9).
+            await host.images.pull(options, self._warn)
+            return True
+        return False
+
+    def _check(self, info: EngineInfo, image: Image, options: DockerOptions) -> None:
+        """Tell what will not work as written."""
+        if image.architecture and info.architecture not in ("", image.architecture):
+            self._warn(
+                f"Image {image.name} is {image.architecture}, this machine is {info.architecture}"
+            )
+        if options.memory is not None and not info.limits_memory:
+            self._warn("This machine cannot limit memory (no memory cgroup): the limit is ignored")
+
+    async def _files(
+        self, host: Host, command: Command, options: DockerOptions, image: Image, side: SideFolder
+    ) -> Files:
+        owner = owner_of(options.user if options.user is not None else image.user)
+        # A container that outlives its task must not lose its folder with it.
+        shared = options.wait and may_share(options, host.info, owner)
+        see = host.visibility
+        return Files(
+            command=command,
+            side=side,
+            shared=shared and await see.of_folder(command.workdir, image.id),
+            shim_shared=command.shim and not host.info.labels_files and await see.of_shim(image.id),
+            owner=owner,
+            writable_root=self._settings.docker_profile != "strict",
+        )
+
+    async def _run_once(
+        self, host: Host, files: Files, options: DockerOptions, image: Image, emit: Emit
+    ) -> Outcome:
+        owner = files.command.owner
+        request = container_request(
+            files.command,
+            options,
+            env=_environment(files.command, image),
+            mounts=files.mounts(),
+            labels=labels(owner, self._instance, token_hex(8)),
+            strict=self._settings.docker_profile == "strict",
+        )
+        name = f"eyas-{owner.task_run_id}-{owner.attempt}"
+        started = False
+
+        def keep() -> bool:
+            return started and not (options.delete and options.wait)
+
+        async with made(host.engine, request, name, keep=keep) as id_:
+            await files.put_in(host.engine, id_)
+            container = Container(host.engine, id_, self._warn)
+            if not options.wait:
+                await host.engine.start(id_)
+                started = True
+                return Outcome(exit_code=0, details={"containerId": id_})
+            attached = await host.engine.attach(id_)
+            start_time = time.time()
+            try:
+                started = True
+                ended = await self._to_end(host.engine, container, attached, options, emit)
+            except EngineError:
+                started = False
+                raise
+            finally:
+                with anyio.move_on_after(5, shield=True):
+                    await attached.close()
+            outcome = await judged(host.engine, container, ended, options, start_time, self._warn)
+            if ended.gone:
+                return outcome
+            markers = await files.take_back(host.engine, id_, outcome.exit_code)
+            return replace(outcome, markers=markers)
+
+    async def _to_end(
+        self,
+        engine: Engine,
+        container: Container,
+        attached: Attached,
+        options: DockerOptions,
+        emit: Emit,
+    ) -> Ended:
+        """Start the container and wait for its end; all that it printed was emitted."""
+        output = Output(emit)
+        failed: RunnerUnavailable | None = None
+        ended: Ended | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(output.follow, attached)
+            try:
+                await engine.start(container.id)
+                ended = await container.ending(output, self._lost_after)
+                await output.drain(self._settings.pipe_grace.total_seconds())
+            except RunnerUnavailable as error:
+                # Raised below, not here, where the task group would wrap it.
+                failed = error
+            except BaseException:
+                limit_s = options.kill_grace.total_seconds() + 30
+                with anyio.move_on_after(limit_s, shield=True):
+                    await engine.kill(container.id, options.kill_grace)
+                raise
+            group.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+        assert ended is not None
+        return ended
+
+
+def _environment(command: Command, image: Image) -> Mapping[str, str]:
+    env = dict(command.env)
+    if command.shim:
+        # The image's own path is lost if we set one.
+        path = (SHIM_SITE, env.get("PYTHONPATH") or image.env.get("PYTHONPATH", ""))
+        env["PYTHONPATH"] = ":".join(part for part in path if part)
+        env["EYAS_SIDE_FILE"] = SIDE_FILE
+    return env
+
+
+def _write_config(command: Command, config: Mapping[str, Any]) -> None:
+    """Put `config.json` where scripts that call Docker's tools expect it (script-tasks 6.3).
+
+    Only what the flow wrote as `config`: `credentials` never reach the disk.
+    """
+    text = json.dumps(config, separators=(",", ":"), ensure_ascii=False)
+    file = command.workdir / "config.json"
+    file.unlink(missing_ok=True)
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o644)

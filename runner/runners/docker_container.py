@@ -1,0 +1,162 @@
+"""One container from its making to its removal: there is no other way to run one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from secrets import token_hex
+from typing import Any
+
+import anyio
+
+from runner.errors import RunnerUnavailable
+from runner.runners.docker_client import Engine, EngineError, EngineGone
+from runner.runners.docker_output import Output
+from runner.runners.docker_request import RUN_LABEL
+
+CLEANUP_LIMIT = timedelta(seconds=60)
+SECOND_OPINION_S = 15
+"""How often a container that `wait` says nothing about is looked at (reliability B10)."""
+
+_LOOKUP_PAUSES_S = (0, 0.2, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a container ended, as the engine tells it.
+
+    `gone`: it was removed by somebody else. `running`: it runs again, somebody restarted it.
+    `engine_lost`: the engine was away in the meantime.
+    """
+
+    exit_code: int
+    oom_killed: bool = False
+    gone: bool = False
+    running: bool = False
+    engine_lost: bool = False
+
+
+class Container:
+    """A container that was made; `id` is known to the engine."""
+
+    def __init__(self, engine: Engine, id_: str, warn: Callable[[str], None]) -> None:
+        self._engine = engine
+        self.id = id_
+        self._warn = warn
+
+    async def ending(self, output: Output, lost_after: timedelta) -> Ended:
+        """Wait for the end of the container, also across a restart of the engine.
+
+        Raises:
+            EngineGone: the engine went away and did not come back within `lost_after`.
+        """
+        lost = False
+        while True:
+            try:
+                if lost and output.ended.is_set():
+                    await self._catch_up(output)
+                return replace(await self._wait(), engine_lost=lost)
+            except EngineGone as error:
+                lost = True
+                self._warn("Docker does not answer; waiting for it to come back")
+                await self._engine_back(lost_after, error)
+
+    async def _wait(self) -> Ended:
+        code: int | None = None
+        while True:
+            with anyio.move_on_after(SECOND_OPINION_S):
+                code = await self._engine.wait(self.id)
+            found = await self._engine.inspect(self.id)
+            if found is None:
+                return Ended(exit_code=137 if code is None else code, gone=True)
+            state: Mapping[str, Any] = found["State"]
+            if state.get("Status") in ("exited", "dead"):
+                # The engine's log of the end is the truth, `wait` may be of an earlier one.
+                return Ended(
+                    exit_code=int(state["ExitCode"]), oom_killed=bool(state.get("OOMKilled"))
+                )
+            if code is not None and state.get("Running"):
+                return Ended(exit_code=code, running=True)
+
+    async def _engine_back(self, lost_after: timedelta, error: EngineGone) -> None:
+        pause_s = 0.5
+        with anyio.move_on_after(lost_after.total_seconds()):
+            while not await self._engine.answers():
+                await anyio.sleep(pause_s)
+                pause_s = min(pause_s * 2, 30)
+            return
+        raise EngineGone(
+            f"Docker was lost while the task ran, and did not come back within"
+            f" {lost_after.total_seconds():.0f} s; container {self.id[:12]} may still run there"
+            f"\n{error}"
+        )
+
+    async def _catch_up(self, output: Output) -> None:
+        """Emit what was printed while the engine was away, and follow on if it still runs."""
+        try:
+            if await output.catch_up(self._engine, self.id):
+                return
+        except EngineError:
+            # No such container, or no log: the next look at it says which.
+            pass
+        self._warn("Docker was away: some lines may be missing or doubled")
+
+
+@asynccontextmanager
+async def made(
+    engine: Engine, request: Mapping[str, Any], name: str, *, keep: Callable[[], bool]
+) -> AsyncGenerator[str]:
+    """A container made by `request`, by its id; removed at the end unless `keep()` says no.
+
+    Whatever happens in between, also to the answer that says that it was made, it is removed.
+    """
+    run: str = request["Labels"][RUN_LABEL]
+    try:
+        id_ = await _created(engine, request, name, run)
+    except EngineError:
+        # Refused: nothing was made.
+        raise
+    except BaseException:
+        with anyio.move_on_after(CLEANUP_LIMIT.total_seconds(), shield=True):
+            half_made = await _lookup(engine, name, run, _LOOKUP_PAUSES_S)
+            if half_made is not None:
+                await engine.remove(half_made)
+        raise
+    try:
+        yield id_
+    finally:
+        if not keep():
+            with anyio.move_on_after(CLEANUP_LIMIT.total_seconds(), shield=True):
+                await engine.remove(id_)
+
+
+async def _created(engine: Engine, request: Mapping[str, Any], name: str, run: str) -> str:
+    try:
+        return await engine.create(request, name)
+    except EngineGone:
+        # The answer was lost, the container may be there (reliability B8).
+        found = await _lookup(engine, name, run, (0.2,))
+        if found is None:
+            raise
+        return found
+    except EngineError as error:
+        if error.status != 409:
+            raise
+        # Kept from an earlier run with `delete: false`, or none of ours.
+        return await engine.create(request, f"{name}-{token_hex(4)}")
+
+
+async def _lookup(engine: Engine, name: str, run: str, pauses_s: tuple[float, ...]) -> str | None:
+    """The id of the container of this name, if it is the one of this run."""
+    for pause_s in pauses_s:
+        await anyio.sleep(pause_s)
+        try:
+            found = await engine.inspect(name)
+        except RunnerUnavailable:
+            continue
+        if found is not None:
+            labels: Mapping[str, str] = found["Config"].get("Labels") or {}
+            return str(found["Id"]) if labels.get(RUN_LABEL) == run else None
+    return None

@@ -1,0 +1,175 @@
+"""How a command's files get into its container and back: shared folders or archives."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.from_thread
+import anyio.to_thread
+
+from runner.errors import TaskFailed
+from runner.runners.base import Command
+from runner.runners.docker_archive import next_chunk, one, put, read_file
+from runner.runners.docker_client import Engine, EngineError, EngineInfo
+from runner.runners.docker_options import DockerOptions
+from runner.runners.docker_pack import Owner, packed_folder, packed_texts
+from runner.runners.docker_unpack import Limits, Unpacker
+from runner.runners.docker_visibility import Mount, bind
+from runner.runners.side_file import NAME, READ_LIMIT_BYTES, SideFolder, parse
+
+OURS = ".eyas"
+"""The folder at a container's root that holds the shim and the side file."""
+
+SIDE_FILE = f"/{OURS}/side/{NAME}"
+SHIM_SITE = f"/{OURS}/shim/site"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """How the files of one command travel.
+
+    `shared`: the working directory and the side file's folder are mounted, else they are copied
+    in and out. `shim_shared`: the same for the shim. `owner`: whom they belong to inside.
+    `writable_root` False: copies go into volumes, as the container's root cannot be written.
+    """
+
+    command: Command
+    side: SideFolder
+    shared: bool
+    shim_shared: bool
+    owner: Owner
+    writable_root: bool
+
+    def mounts(self) -> Sequence[Mount]:
+        """The mounts of the container."""
+        mounts: list[Mount] = []
+        if self.shared:
+            mounts.append(bind(self.command.workdir, str(self.command.workdir)))
+            mounts.append(bind(self.side.path, f"/{OURS}/side"))
+        elif not self.writable_root:
+            mounts.append({"Type": "volume", "Target": str(self.command.workdir.parent)})
+            mounts.append({"Type": "volume", "Target": f"/{OURS}"})
+        if self.command.shim and self.shim_shared:
+            from kestra_shim import site_path
+
+            mounts.append(bind(site_path.parent, f"/{OURS}/shim", read_only=True))
+        return mounts
+
+    async def put_in(self, engine: Engine, container: str) -> None:
+        """Bring everything that is not mounted into the container, before it starts."""
+        if self.shared:
+            await anyio.to_thread.run_sync(open_up, self.command.workdir, self.owner)
+        ours = self._ours()
+        if self.shared:
+            if ours:
+                await put(engine, container, "/", one(ours))
+            return
+        if self.writable_root:
+            name = str(self.command.workdir)
+            content = packed_folder(self.command.workdir, name, self.owner)
+            await put(engine, container, "/", content, ours)
+            return
+        parent, name = self.command.workdir.parent, self.command.workdir.name
+        content = packed_folder(self.command.workdir, name, self.owner)
+        await put(engine, container, str(parent), content)
+        await put(engine, container, f"/{OURS}", one(self._ours("")))
+
+    def _ours(self, prefix: str = f"{OURS}/") -> bytes:
+        """The shim and the side file's folder, as far as they are not mounted."""
+        folders: dict[str, int] = {}
+        texts: dict[str, bytes] = {}
+        if not self.shared:
+            folders[f"{prefix}side"] = 0o777
+        if self.command.shim and not self.shim_shared:
+            from kestra_shim import files
+
+            texts = {f"{prefix}shim/{path}": data for path, data in files().items()}
+            for path in texts:
+                parents = [str(parent) for parent in reversed(Path(path).parents)]
+                folders |= {parent: 0o755 for parent in parents if parent not in (".", OURS)}
+        if not folders:
+            return b""
+        top = {prefix.rstrip("/"): 0o755} if prefix else {}
+        return packed_texts(texts, {**top, **folders})
+
+    async def take_back(self, engine: Engine, container: str, exit_code: int) -> Sequence[str]:
+        """Copy the working directory back, if it was copied; gives the side file's markers.
+
+        Raises:
+            TaskFailed: there is more than may be copied, or the disk is full.
+        """
+        if self.shared:
+            return self.side.markers()
+        if exit_code == 0 or self.command.sync_back:
+            await self._folder_back(engine, container)
+        if not self.command.shim:
+            return ()
+        try:
+            data = await read_file(engine, container, SIDE_FILE, READ_LIMIT_BYTES)
+        except EngineError:
+            # The script sent nothing, or removed it.
+            return ()
+        return parse(data)
+
+    async def _folder_back(self, engine: Engine, container: str) -> None:
+        unpacker = Unpacker(self.command.workdir, Limits())
+        path = f"containers/{container}/archive"
+        params = {"path": str(self.command.workdir)}
+        try:
+            async with engine.request("GET", path, params=params) as response:
+
+                def read(size: int) -> bytes:
+                    anyio.from_thread.check_cancelled()
+                    return anyio.from_thread.run(next_chunk, response, size)
+
+                await anyio.to_thread.run_sync(unpacker.unpack, read)
+        except EngineError as error:
+            if error.status != 404:
+                raise
+            raise TaskFailed("The script removed its working directory") from error
+
+
+def open_up(folder: Path, owner: Owner) -> None:
+    """Let the container's user write what is in a mounted folder; root needs no help."""
+    if owner.uid == 0:
+        return
+    for path, _, names in os.walk(folder):
+        for name in (path, *(os.path.join(path, name) for name in names)):  # noqa: PTH118
+            found = os.lstat(name)
+            if stat.S_ISLNK(found.st_mode):
+                continue
+            # What an earlier container made belongs to its user: it is as he left it.
+            with suppress(PermissionError):
+                if owner.uid is not None and os.geteuid() == 0:
+                    os.chown(name, owner.uid, owner.gid, follow_symlinks=False)
+                else:
+                    Path(name).chmod(owner.mode(found.st_mode))
+
+
+def may_share(options: DockerOptions, info: EngineInfo, owner: Owner) -> bool:
+    """Whether a mounted folder would be ours to use and to delete afterwards."""
+    if info.labels_files:
+        return False
+    if options.file_handling == "MOUNT":
+        return True
+    ours = os.geteuid()
+    if ours == 0:
+        return True
+    if info.rootless:
+        return owner.uid == 0
+    return owner.uid == ours and not info.maps_users
+
+
+def owner_of(user: str) -> Owner:
+    """Whom files belong to, for the `user` of a container: numbers, a name, or nothing (root)."""
+    name, _, group = user.partition(":")
+    if name in ("", "root"):
+        return Owner(uid=0)
+    if not name.isdigit():
+        return Owner(uid=None)
+    return Owner(uid=int(name), gid=int(group) if group.isdigit() else 0)

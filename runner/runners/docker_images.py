@@ -1,0 +1,280 @@
+"""Getting images: which are there, which have to be pulled, and one pull for all who wait."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from runner.errors import RunnerUnavailable
+from runner.runners.base import PullProgress
+from runner.runners.docker_auth import registry_auth
+from runner.runners.docker_client import Engine, EngineError, EngineGone
+from runner.runners.docker_options import DockerOptions
+from runner.settings import Settings
+
+_NOT_THERE = ("not found", "manifest unknown", "name unknown", "no such image")
+_NOT_ALLOWED = ("denied", "unauthorized", "no basic auth credentials", "authentication required")
+_NO_SPACE = ("no space left on device",)
+_BROKEN = (
+    "filesystem layer verification failed",
+    "invalid reference format",
+    "no matching manifest",
+)
+_LOGIN_PAGE = ("error unmarshalling content", "invalid character '<'")
+_UNREACHABLE = ("no such host", "connection refused", "network is unreachable", "i/o timeout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullTiming:
+    """How patient a pull is: Kestra's retries (script-tasks 6.4) and our limit of silence."""
+
+    tries: int = 5
+    first_wait: timedelta = timedelta(seconds=5)
+    longest_wait: timedelta = timedelta(seconds=120)
+    silence: timedelta = timedelta(seconds=120)
+
+    def wait_s(self, tried: int) -> float:
+        """Seconds to wait after try number `tried` (from 1), with some jitter."""
+        doubled = self.first_wait.total_seconds() * 2 ** (tried - 1)
+        return min(doubled, self.longest_wait.total_seconds()) * random.uniform(0.8, 1.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image that the engine has: its id, and what its containers get from it."""
+
+    name: str
+    id: str
+    user: str
+    env: Mapping[str, str]
+    architecture: str
+
+
+class _Pull:
+    """A pull under way. `failed` holds its error once `done` is set, None for success."""
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.failed: RunnerUnavailable | None = None
+        self.scope = anyio.CancelScope()
+        self.waiting = 0
+
+
+class Images:
+    """The images of one engine. Pulls run in `group`, and end when nobody waits for them."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        group: TaskGroup,
+        progress: Callable[[PullProgress], None],
+        timing: PullTiming,
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._group = group
+        self._progress = progress
+        self._timing = timing
+        self._pulls: dict[tuple[str, str | None], _Pull] = {}
+
+    async def ensure(self, options: DockerOptions, warn: Callable[[str], None]) -> Image:
+        """The image that `options` name, pulled first if their policy says so.
+
+        Raises:
+            RunnerUnavailable: it is not there and cannot be had.
+        """
+        name = options.image
+        if not name:
+            raise RunnerUnavailable(
+                "Missing image: set `containerImage` on the task, or `image` on its taskRunner"
+            )
+        if options.pull_policy != "ALWAYS":
+            found = await self._local(name)
+            if found is not None:
+                return found
+            if options.pull_policy == "NEVER":
+                raise EngineError(
+                    404,
+                    f"No such image: {name}",
+                    f"pullPolicy is NEVER: run `docker pull {name}`, or use IF_NOT_PRESENT.",
+                )
+        await self.pull(options, warn)
+        found = await self._local(name)
+        if found is None:
+            raise RunnerUnavailable(f"Image {name} was pulled, but is not there: was it removed?")
+        return found
+
+    async def pull(self, options: DockerOptions, warn: Callable[[str], None]) -> None:
+        """Pull the image, or wait for a pull of it that is under way.
+
+        Raises:
+            RunnerUnavailable: it cannot be had; says which of name, login and network it is.
+        """
+        name = options.image or ""
+        auth = await anyio.to_thread.run_sync(registry_auth, name, options, self._settings, warn)
+        key = (name, auth)
+        pull = self._pulls.get(key)
+        if pull is None:
+            pull = self._pulls[key] = _Pull()
+            self._group.start_soon(self._run, pull, key)
+        pull.waiting += 1
+        try:
+            await pull.done.wait()
+        finally:
+            pull.waiting -= 1
+            if pull.waiting == 0:
+                pull.scope.cancel()
+                if self._pulls.get(key) is pull:
+                    del self._pulls[key]
+        if pull.failed is not None:
+            raise pull.failed
+
+    async def _local(self, name: str) -> Image | None:
+        found = await self._engine.image(name)
+        if found is None:
+            return None
+        config: Mapping[str, Any] = found.get("Config") or {}
+        return Image(
+            name=name,
+            id=str(found["Id"]),
+            user=str(config.get("User") or ""),
+            env=dict(entry.partition("=")[::2] for entry in config.get("Env") or ()),
+            architecture=str(found.get("Architecture", "")),
+        )
+
+    async def _run(self, pull: _Pull, key: tuple[str, str | None]) -> None:
+        """One pull with its retries; its ending goes to everybody who waits."""
+        name, auth = key
+        status = "cancelled"
+        with pull.scope:
+            try:
+                await self._with_retries(name, auth)
+                status = "pulled"
+            except RunnerUnavailable as error:
+                pull.failed = error
+                status = "failed"
+            finally:
+                self._progress(PullProgress(image=name, status=status, ended=True))
+                if self._pulls.get(key) is pull:
+                    del self._pulls[key]
+                pull.done.set()
+
+    async def _with_retries(self, name: str, auth: str | None) -> None:
+        for tried in range(1, self._timing.tries + 1):
+            try:
+                return await self._once(name, auth)
+            except (EngineError, EngineGone) as error:
+                text = error.text if isinstance(error, EngineError) else str(error)
+                if tried == self._timing.tries or not _may_heal(error, text):
+                    raise _explained(name, error, text) from error
+                wait_s = self._timing.wait_s(tried)
+                status = f"failed, trying again in {wait_s:.0f} s: {text}"
+                self._progress(PullProgress(image=name, status=status))
+                await anyio.sleep(wait_s)
+        return None
+
+    async def _once(self, name: str, auth: str | None) -> None:
+        repository, tag = split_name(name)
+        self._progress(PullProgress(image=name, status="pulling"))
+        headers = {} if auth is None else {"X-Registry-Auth": auth}
+        params = {"fromImage": repository, "tag": tag}
+        layers: dict[str, tuple[int, int]] = {}
+        async with self._engine.request(
+            "POST", "images/create", params=params, headers=headers
+        ) as response:
+            async for line in _lines(response, self._timing.silence):
+                if error := line.get("error"):
+                    raise EngineError(500, str(error))
+                self._report(name, line, layers)
+
+    def _report(
+        self, name: str, line: Mapping[str, Any], layers: dict[str, tuple[int, int]]
+    ) -> None:
+        detail: Mapping[str, Any] = line.get("progressDetail") or {}
+        if not detail.get("total") or "id" not in line:
+            return
+        layers[line["id"]] = (int(detail.get("current", 0)), int(detail["total"]))
+        current, total = (sum(part) for part in zip(*layers.values(), strict=True))
+        status = str(line.get("status", ""))
+        self._progress(PullProgress(image=name, status=status, current=current, total=total))
+
+
+def split_name(image: str) -> tuple[str, str]:
+    """Repository, and tag or digest; `repo:tag@digest` is its digest, and no tag is `latest`."""
+    from docker.utils import parse_repository_tag
+
+    parse: Any = parse_repository_tag
+    repository, tag = parse(image)
+    if "@" in image:
+        repository = parse(repository)[0]
+    return str(repository), str(tag or "latest")
+
+
+async def _lines(
+    response: aiohttp.ClientResponse, silence: timedelta
+) -> AsyncGenerator[Mapping[str, Any]]:
+    """The JSON lines of a progress stream.
+
+    Raises:
+        EngineGone: nothing has come for as long as `silence`.
+    """
+    rest = b""
+    while True:
+        chunk = None
+        with anyio.move_on_after(silence.total_seconds()):
+            chunk = await response.content.readany()
+        if chunk is None:
+            raise EngineGone(f"no progress for {silence.total_seconds():.0f} s")
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines if chunk else [*lines, rest]:
+            if line.strip():
+                yield json.loads(line)
+        if not chunk:
+            return
+
+
+def _may_heal(error: EngineError | EngineGone, text: str) -> bool:
+    """Whether the same pull may go well a little later; what is not known may."""
+    if isinstance(error, EngineError) and error.status < 500:
+        return False
+    lowered = text.lower()
+    hopeless = (*_NOT_THERE, *_NOT_ALLOWED, *_NO_SPACE, *_BROKEN)
+    if any(sign in lowered for sign in _UNREACHABLE):
+        # `dial tcp: lookup registry: no such host` is no missing image.
+        return True
+    return not any(sign in lowered for sign in hopeless)
+
+
+def _explained(
+    name: str, error: EngineError | EngineGone, text: str
+) -> EngineError | RunnerUnavailable:
+    """The error with what to do about it, in the words of whoever runs flows."""
+    lowered = text.lower()
+    if any(sign in lowered for sign in _UNREACHABLE):
+        hint = f"image {name} is not on this machine and its registry cannot be reached"
+    elif any(sign in lowered for sign in _LOGIN_PAGE):
+        hint = "the registry answered a web page: is there a login page or proxy in between?"
+    elif any(sign in lowered for sign in _NOT_ALLOWED):
+        hint = (
+            f"image {name} does not exist or needs a login: set `credentials` on the taskRunner,"
+            " or run `docker login`"
+        )
+    elif any(sign in lowered for sign in _NOT_THERE):
+        hint = f"image {name} not found in its registry: check name and tag"
+    elif any(sign in lowered for sign in _NO_SPACE):
+        hint = "the engine's disk is full: `docker system df` shows what uses it"
+    else:
+        hint = f"image {name} could not be pulled"
+    if isinstance(error, EngineError):
+        return EngineError(error.status, text, hint)
+    return RunnerUnavailable(f"Cannot pull image {name}: {text}\n{hint}")
