@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from runner.model.execution import Execution, Level, LogBatch, Metric, TaskRun
@@ -14,6 +14,8 @@ from runner.store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from runner.runners.base import PullProgress
+
+_quoted: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
 
 Format = Literal["pretty", "json", "jsonl", "quiet"]
 
@@ -268,17 +270,17 @@ class JsonlDisplay(QuietDisplay):
 
     def lines(self, batch: LogBatch) -> None:
         """An event a line."""
-        time = batch.date.isoformat()
-        for message in batch.messages:
-            self._print(
-                "log",
-                time=time,
-                level=batch.level,
-                taskId=batch.task_id,
-                taskRunId=batch.task_run_id,
-                attempt=batch.attempt,
-                message=message,
-            )
+        what = {
+            "event": "log",
+            "time": batch.date.isoformat(),
+            "level": batch.level,
+            "taskId": batch.task_id,
+            "taskRunId": batch.task_run_id,
+            "attempt": batch.attempt,
+        }
+        # All but the text is the same for the whole batch: encoded once.
+        head = json.dumps(what, ensure_ascii=False, separators=(",", ":"))[:-1] + ',"message":'
+        sys.stdout.write("".join(f"{head}{_quoted(text)}}}\n" for text in batch.messages))
 
     def changed(self, execution: Execution | None, runs: Sequence[TaskRun]) -> None:
         """An event for every state that is new."""
