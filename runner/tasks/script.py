@@ -13,8 +13,10 @@ import anyio
 from runner.errors import ExitStatus, RunnerUnavailable, TaskFailed
 from runner.model.convert import json_text
 from runner.model.execution import Level, Outputs, new_id
+from runner.model.texts import without_nulls
 from runner.runners.base import Command, Outcome, Owner
 from runner.tasks.context import Executed, Result, RunContext
+from runner.tasks.hash_order import hash_ordered
 from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES, Language, language_of
 from runner.tasks.python import set_up
 from runner.tasks.registry import task
@@ -211,7 +213,7 @@ class _Attempt:
                 files |= await collect_folder(self.ctx, self.output_dir)
             files |= await collect_outputs(self.ctx, self.folder, patterns)
         outputs: dict[str, Any] = {
-            "vars": dict(executed.vars),
+            "vars": without_nulls(hash_ordered(executed.vars)),
             "exitCode": outcome.exit_code,
             "outputFiles": files,
         }

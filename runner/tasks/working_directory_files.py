@@ -31,19 +31,23 @@ async def stage_inputs(
 ) -> None:
     """Put the files of the unrendered properties `inputFiles` and `namespaceFiles` into `folder`.
 
-    For a WorkingDirectory: an input file wins over a namespace file of its name, and a null value
-    makes an empty file.
+    For a WorkingDirectory: an input file wins over a namespace file of its name, a null value
+    makes an empty file, and unlike those of a script the namespace files are not counted.
 
     Raises:
         RunnerError: a file is not there or cannot be written.
     """
-    await load_namespace_files(ctx, folder, namespace_files)
+    await load_namespace_files(ctx, folder, namespace_files, measured=False)
     given = await rendered_inputs(ctx, folder, input_files, more, null_is_empty=True)
     await write_files(folder, given)
 
 
-async def load_namespace_files(ctx: RunContext, folder: Path, raw: Any) -> None:
+async def load_namespace_files(
+    ctx: RunContext, folder: Path, raw: Any, *, measured: bool = True
+) -> None:
     """Copy the namespace files that the unrendered property `namespaceFiles` asks for.
+
+    `measured`: their number and the time that it took become metrics of the task.
 
     Raises:
         TaskFailed: a file exists already and `ifExists` is FAIL.
@@ -77,8 +81,9 @@ async def load_namespace_files(ctx: RunContext, folder: Path, raw: Any) -> None:
         ctx.log(Level.WARN, f"File {path} already exists")
     names = ", ".join(namespaces)
     ctx.log(Level.INFO, f"Loaded {loader.count} namespace files from '{names}' in {_clock(took)}")
-    ctx.count("namespacefiles.count", loader.count)
-    ctx.time("namespacefiles.duration", took)
+    if measured:
+        ctx.count("namespacefiles.count", loader.count)
+        ctx.time("namespacefiles.duration", took)
 
 
 @dataclass(slots=True, kw_only=True)
