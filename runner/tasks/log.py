@@ -54,7 +54,7 @@ async def level_of(ctx: RunContext) -> Level:
         return Level(name or Level.INFO)
     except ValueError as error:
         known = ", ".join(Level)
-        raise TaskFailed(f"Unrecognized token '{name}': `level` is one of {known}") from error
+        raise TaskFailed(f"Invalid value '{name}' of `level`: it is none of {known}") from error
 
 
 def _java_class(value: Any) -> str:
