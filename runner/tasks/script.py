@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from runner.model.texts import without_nulls
 from runner.runners.base import Command, Outcome, Owner
 from runner.tasks.context import Executed, Result, RunContext
 from runner.tasks.hash_order import hash_ordered
+from runner.tasks.kept_files import kept_files
 from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES, Language, language_of
 from runner.tasks.python import set_up
 from runner.tasks.registry import task
@@ -188,7 +189,7 @@ class _Attempt:
         )
         ctx.log(Level.DEBUG, f"Starting command [{', '.join(argv)}]")
         try:
-            with _removed_afterwards(self.folder / CONTEXT_FILE):
+            async with self._as_it_was():
                 return await ctx.execute(self.place.runner(ctx), command)
         except RunnerUnavailable as error:
             cause = error.__cause__
@@ -202,6 +203,19 @@ class _Attempt:
             if self.place.docker is None:
                 ctx.log(Level.WARN, "Killing the process and all that it started: interrupted")
             raise
+
+    @asynccontextmanager
+    async def _as_it_was(self) -> AsyncGenerator[None]:
+        """Around the command: afterwards the folder is as Kestra would have it back."""
+        docker = self.place.docker
+        try:
+            if docker is not None and docker.file_handling == "VOLUME" and self.ctx.shared_dir:
+                async with kept_files(self.folder):
+                    yield
+            else:
+                yield
+        finally:
+            (self.folder / CONTEXT_FILE).unlink(missing_ok=True)
 
     async def _end(self, executed: Executed, patterns: Sequence[str]) -> Result:
         """The outputs, also of a command that failed."""
@@ -223,14 +237,6 @@ class _Attempt:
             outputs["taskRunner"] = dict(outcome.details)
         self.ctx.log(Level.DEBUG, "Command succeed with exit code 0")
         return Result(outputs=outputs)
-
-
-@contextmanager
-def _removed_afterwards(path: Path) -> Generator[None]:
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def owner_of(ctx: RunContext) -> Owner:
