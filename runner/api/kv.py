@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -13,8 +14,9 @@ from aiohttp import web
 from runner.api.answers import empty, json_response
 from runner.api.filters import conditions, paging, sorting, text_of
 from runner.api.names import namespace_of
-from runner.api.services import BadRequest, RunnerError, Unprocessable, services
+from runner.api.services import BadRequest, Unprocessable, services
 from runner.api.shapes import Json, instant, page, plain
+from runner.errors import NotFound, RunnerError
 from runner.model.times import read_date, read_duration, read_instant
 from runner.storage.kv import Entry, KvType, lineage
 
@@ -68,12 +70,8 @@ async def inherited(request: web.Request) -> web.Response:
 @ROUTES.get("/namespaces/{namespace}/kv/{key}")
 async def get(request: web.Request) -> web.Response:
     """The value of a key."""
-    from datetime import UTC, datetime
-
-    from runner.errors import NotFound
-
     namespace, key = namespace_of(request), request.match_info["key"]
-    entry = await anyio.to_thread.run_sync(services(request).kv.find, namespace, key)
+    entry = await anyio.to_thread.run_sync(services(request).kv.entry, namespace, key)
     if entry is None:
         raise NotFound(f"Not Found: no key '{key}' in namespace '{namespace}'")
     if entry.is_expired(datetime.now(UTC)):

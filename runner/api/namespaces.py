@@ -6,6 +6,7 @@ import io
 import zipfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 from aiohttp import BodyPartReader, web
@@ -45,7 +46,7 @@ async def search(request: web.Request) -> web.Response:
 async def autocomplete(request: web.Request) -> web.Response:
     """Names of namespaces that contain a text."""
     try:
-        body = await request.json() if request.can_read_body else {}
+        body: Any = await request.json() if request.can_read_body else {}
         text = str(body.get("q") or "")
     except (ValueError, AttributeError) as error:
         raise BadRequest('Bad Request: {"q"} is needed') from error

@@ -8,7 +8,6 @@ no harm.
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ import anyio.to_thread
 import structlog
 
 from runner.errors import NotFound
-from runner.loading.repository import FlowFile, Repository, broken_file, read_flow
+from runner.loading.repository import FlowFile, Repository
 from runner.storage.atomic import publish
 
 log = structlog.get_logger()
@@ -33,7 +32,6 @@ GRACE = timedelta(seconds=60)
 QUIET = timedelta(seconds=1)
 """A file that changed less than this ago may be half written: it is not reported as broken yet."""
 
-MAX_FILE_BYTES = 1024 * 1024
 _SUFFIXES = (".yml", ".yaml")
 _STEP_MS = 100
 _BATCH_MS = 1000
@@ -49,6 +47,10 @@ class _Seen:
     size: int
     modified_ns: int
     changed_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Seen:
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +98,16 @@ class Folder:
             NotFound: that path leads out of the folder.
         """
         async with self._turn:
-            file = self._inside(path)
-            temporary = self.root / ".eyas-tmp"
-            await anyio.to_thread.run_sync(partial(publish, file, text.encode(), temporary))
-            await anyio.to_thread.run_sync(partial(_remove_empty, temporary))
-            await self._scan()
+            file = await anyio.to_thread.run_sync(self._inside, path)
+            self._seen[path] = await anyio.to_thread.run_sync(_write, file, text, self.root)
+            read = await anyio.to_thread.run_sync(self.repository.read, path, file)
+            await self.repository.update({path: read})
 
     async def remove(self, path: str, trash: Path) -> None:
         """Move the file at `path` below the folder to the folder `trash`."""
         async with self._turn:
-            await anyio.to_thread.run_sync(partial(_move, self._inside(path), trash))
+            file = await anyio.to_thread.run_sync(self._inside, path)
+            await anyio.to_thread.run_sync(_move, file, trash)
             await self._scan()
 
     def _inside(self, path: str) -> Path:
@@ -146,6 +148,9 @@ class Folder:
             self._identity = None
             await self.repository.update(gone)
 
+    def _read_all(self, files: dict[str, Path]) -> dict[str, FlowFile]:
+        return {path: self.repository.read(path, place) for path, place in files.items()}
+
     async def _load(self, found: _Scan) -> None:
         changed = {
             path: place
@@ -157,7 +162,7 @@ class Folder:
         begun, self._begun = self._begun, True
         if not changed and not gone:
             return
-        read = await anyio.to_thread.run_sync(partial(_read_all, changed))
+        read = await anyio.to_thread.run_sync(partial(self._read_all, changed))
         fresh = time.time_ns() - int(QUIET.total_seconds() * 1e9)
         updates: dict[str, FlowFile | None] = dict.fromkeys(gone)
         for path, file in read.items():
@@ -262,8 +267,7 @@ def _scan(root: Path) -> _Scan:
         if (result.st_dev, result.st_ino) in places and place != path:
             continue  # a link to a file that is here already
         places.add((result.st_dev, result.st_ino))
-        seen = _Seen(result.st_ino, result.st_size, result.st_mtime_ns, result.st_ctime_ns)
-        files[path.relative_to(real).as_posix()] = (place, seen)
+        files[path.relative_to(real).as_posix()] = (place, _Seen.of(result))
     return _Scan(files, (status.st_dev, status.st_ino))
 
 
@@ -289,33 +293,12 @@ def _status(root: Path, path: Path) -> tuple[Path, os.stat_result] | None:
         return None
 
 
-def _read_all(files: dict[str, Path]) -> dict[str, FlowFile]:
-    return {path: _read(path, place) for path, place in files.items()}
-
-
-def _read(path: str, place: Path) -> FlowFile:
-    """A file's flow or problems, whatever the file is: a pipe would hang a plain `open`."""
-    try:
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(place, flags)
-    except OSError as error:
-        return broken_file(path, f"cannot be read: {error.strerror}")
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return broken_file(path, "is not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            return broken_file(path, f"is larger than {MAX_FILE_BYTES} bytes")
-        content = file.read(MAX_FILE_BYTES + 1)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return broken_file(path, f"is not UTF-8 at byte {error.start}")
-    return read_flow(path, text)
-
-
-def _remove_empty(folder: Path) -> None:
-    folder.rmdir()
+def _write(file: Path, text: str, root: Path) -> _Seen:
+    """Publish a file as an editor would, and tell what a scan will see of it."""
+    temporary = root / ".eyas-tmp"
+    publish(file, text.encode("utf-8", "surrogatepass"), temporary)
+    temporary.rmdir()
+    return _Seen.of(file.stat())
 
 
 def _move(file: Path, trash: Path) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import anyio
 
 from runner.errors import FlowInvalid, NotFound, Problem
-from runner.loading.flow import load
+from runner.loading.flow import load, read_text
 from runner.model.flow import Flow
+from runner.settings import Settings
 
 Name = tuple[str, str]
 """A flow's namespace and id."""
@@ -57,8 +59,9 @@ class Repository:
     Of two files with the same flow the first by path is in service, and the other has a problem.
     """
 
-    def __init__(self, texts: Texts) -> None:
+    def __init__(self, texts: Texts, settings: Settings) -> None:
         self._texts = texts
+        self._settings = settings
         self._files: dict[str, FlowFile] = {}
         self._flows: dict[Name, Flow] = {}
         self._paths: dict[Name, str] = {}
@@ -86,8 +89,16 @@ class Repository:
                 raise NotFound(f"Unable to find flow '{namespace}.{flow_id}' revision {revision}")
             if len(self._older) >= _OLDER_KEPT:
                 self._older.pop(next(iter(self._older)))
-            self._older[key] = _loaded_again(text, revision)
+            self._older[key] = self._loaded_again(text, revision)
         return self._older[key]
+
+    def _loaded_again(self, text: str, revision: int) -> Flow:
+        """An older text as a flow; what was valid once and is not any more cannot be found."""
+        try:
+            return load(text, settings=self._settings, revision=revision)
+        except FlowInvalid as error:
+            message = f"Revision {revision} of the flow is not valid any more: {error}"
+            raise NotFound(message) from error
 
     def all(self) -> Iterable[Flow]:
         """Every flow in service, in the order of their names."""
@@ -104,6 +115,27 @@ class Repository:
     def file(self, path: str) -> FlowFile | None:
         """The file at that path."""
         return self._files.get(path)
+
+    def read(self, path: str, place: Path) -> FlowFile:
+        """What the file at `place`, called `path`, holds: a flow, or problems. Blocks."""
+        try:
+            text = read_text(place)
+        except FlowInvalid as error:
+            problems = tuple(replace(problem, file=path) for problem in error.problems)
+            return FlowFile(path=path, text="", flow=None, problems=problems)
+        try:
+            flow = self.check(text, path)
+        except FlowInvalid as error:
+            return FlowFile(path=path, text=text, flow=None, problems=error.problems)
+        return FlowFile(path=path, text=text, flow=flow, problems=flow.problems)
+
+    def check(self, text: str, path: str = "") -> Flow:
+        """The flow that `text` describes; it is not put in service. Blocks.
+
+        Raises:
+            FlowInvalid: with every problem of the text.
+        """
+        return load(text, file=path, settings=self._settings)
 
     async def update(self, files: Mapping[str, FlowFile | None]) -> None:
         """Take over files that came or changed, and drop those that are None."""
@@ -146,21 +178,6 @@ _OLDER_KEPT = 200
 _DUPLICATE = "Flow '{}.{}' is defined in {} already"
 
 
-def read_flow(path: str, text: str) -> FlowFile:
-    """What the text of the file at `path` is: a flow, or problems."""
-    try:
-        flow = load(text, file=path, revision=1)
-    except FlowInvalid as error:
-        return FlowFile(path=path, text=text, flow=None, problems=error.problems)
-    return FlowFile(path=path, text=text, flow=flow, problems=flow.problems)
-
-
-def broken_file(path: str, message: str) -> FlowFile:
-    """A file that could not be read as text."""
-    problem = Problem(message=message, file=path)
-    return FlowFile(path=path, text="", flow=None, problems=(problem,))
-
-
 def _kept_in_service(old: FlowFile | None, new: FlowFile) -> FlowFile:
     """`new`, with the flow of `old` in service if `new` is none."""
     if new.flow is None and old is not None and old.flow is not None:
@@ -178,14 +195,6 @@ def _second(file: FlowFile, first: str) -> FlowFile:
         return file
     problem = Problem(message=message, file=file.path, hint="give one of them another id")
     return replace(file, problems=(*file.problems, problem))
-
-
-def _loaded_again(text: str, revision: int) -> Flow:
-    """An older text as a flow; what was accepted once and is not any more cannot be found."""
-    try:
-        return load(text, revision=revision)
-    except FlowInvalid as error:
-        raise NotFound(f"Revision {revision} of the flow is not valid any more: {error}") from error
 
 
 def _top_level(key: str, text: str) -> str | None:

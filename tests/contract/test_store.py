@@ -181,9 +181,9 @@ async def test_metrics_come_back_in_order(store: Store) -> None:
             type="counter",
             value=2.5,
             date=T0,
-            tags={"table": "ü"},
+            tags=tags,
         )
-        for name in "ba"
+        for name, tags in [("b", {"table": "ü"}), ("a", {}), (None, None)]
     ]
 
     await store.append([], metrics)

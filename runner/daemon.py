@@ -1,0 +1,202 @@
+"""The daemon: opens everything, serves until it is told to stop, and stops in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import structlog
+from aiohttp import web
+
+from runner.api.app import make_app
+from runner.api.security import is_loopback
+from runner.api.services import Services
+from runner.engine.engine import Engine
+from runner.errors import RunnerError, SettingInvalid
+from runner.loading.folder import Folder
+from runner.loading.repository import Repository
+from runner.model.execution import new_id
+from runner.runners.registry import TaskRunners
+from runner.settings import Settings
+from runner.storage.files import Storage
+from runner.storage.kv import KeyValues
+from runner.store.flow_texts import FlowTexts
+from runner.store.sqlite import SqliteStore
+
+log = structlog.get_logger()
+
+
+class StateInUse(RunnerError):
+    """Another Eyas uses the state folder."""
+
+
+class PortInUse(RunnerError):
+    """The address cannot be listened on."""
+
+
+async def serve(settings: Settings, flows_dir: Path, *, stop: anyio.Event | None = None) -> None:
+    """Run the flows of a folder and answer the API, until SIGTERM, SIGINT or `stop`.
+
+    Raises:
+        SettingInvalid: it would listen where others can reach it, without credentials.
+        StateInUse: another daemon has the state folder.
+        StoreUnusable: the state folder's files are damaged or newer.
+        PortInUse: somebody else listens there.
+    """
+    check_exposure(settings)
+    stop = stop or anyio.Event()
+    with state_lock(settings.state_dir):
+        async with _opened(settings, flows_dir) as services, anyio.create_task_group() as group:
+            group.start_soon(_stop_on_signal, stop)
+            group.start_soon(services.folder.watch, name="watch flows")
+            async with _listening(services):
+                address = f"http://{settings.host}:{settings.port}"
+                flows = sum(1 for _ in services.flows.all())
+                log.info(
+                    "daemon.ready", address=address, flows=flows, state=str(settings.state_dir)
+                )
+                _notify("READY=1")
+                await stop.wait()
+                _notify("STOPPING=1")
+            await _drain(services)
+            group.cancel_scope.cancel()
+    log.info("daemon.stopped")
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to listen where other machines can call, unless callers need credentials.
+
+    Raises:
+        SettingInvalid: there are none.
+    """
+    if not is_loopback(settings.host) and not (settings.api_token or settings.api_password):
+        raise SettingInvalid(
+            f"--host {settings.host} can be reached from other machines: set EYAS_API_TOKEN, or "
+            "EYAS_API_USER and EYAS_API_PASSWORD, or listen on 127.0.0.1"
+        )
+
+
+@contextmanager
+def state_lock(folder: Path) -> Generator[None]:
+    """Own the state folder for a while; the kernel gives it up when the process ends.
+
+    Raises:
+        StateInUse: another process owns it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.pread(handle, 100, 0).decode(errors="replace").strip()
+            raise StateInUse(f"The state folder {folder} is in use by {owner}") from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"pid {os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, flows_dir: Path) -> AsyncGenerator[Services]:
+    """Everything the API works with, opened in order and closed backwards."""
+    storage = Storage(settings.state_dir / "storage")
+    await anyio.to_thread.run_sync(storage.sweep)
+    async with await SqliteStore.open(settings.state_dir) as store:
+        texts = FlowTexts(store.state)
+        flows = Repository(texts, settings)
+        folder = Folder(flows_dir, flows)
+        await folder.scan()
+        kv = KeyValues(storage.root)
+        async with (
+            TaskRunners(settings) as runners,
+            Engine(settings, store, flows, storage, kv, runners) as engine,
+        ):
+            yield Services(
+                settings=settings,
+                store=store,
+                engine=engine,
+                flows=flows,
+                folder=folder,
+                texts=texts,
+                storage=storage,
+                kv=kv,
+                token=_kept(settings.state_dir / "token", secrets.token_urlsafe(32)),
+                instance_id=_kept(settings.state_dir / "instance", new_id()),
+            )
+
+
+@asynccontextmanager
+async def _listening(services: Services) -> AsyncGenerator[None]:
+    """Answer requests meanwhile; afterwards no new connection is taken."""
+    settings = services.settings
+    runner = web.AppRunner(make_app(services), handle_signals=False, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, shutdown_timeout=1)
+        try:
+            await site.start()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise PortInUse(
+                f"Cannot listen on {settings.host}:{settings.port}: {reason}"
+            ) from error
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()
+
+
+async def _drain(services: Services) -> None:
+    """Let what runs come to its end, but not longer than the setting allows."""
+    with anyio.move_on_after(services.settings.drain.total_seconds()) as limit:
+        for execution in await services.store.unfinished():
+            await services.engine.wait_until_done(execution.id)
+    if limit.cancelled_caught:
+        left = await services.store.unfinished()
+        log.warning("daemon.left_running", executions=[each.id for each in left])
+
+
+async def _stop_on_signal(stop: anyio.Event) -> None:
+    """The first signal asks to stop in order; the second does not wait for anything."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            if stop.is_set():
+                os._exit(128 + number)
+            log.info("daemon.stopping", signal=signal.Signals(number).name)
+            stop.set()
+
+
+def _kept(file: Path, new: str) -> str:
+    """The text in a file that only we can read; `new`, from now on, if there is none."""
+    try:
+        text = file.read_text().strip()
+    except FileNotFoundError:
+        text = ""
+    if text:
+        return text
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "w") as stream:
+        stream.write(f"{new}\n")
+        stream.flush()
+        os.fsync(handle)
+    return new
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, if it started us and wants to know (`Type=notify`)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        target = f"\0{address[1:]}" if address.startswith("@") else address
+        notify.sendto(state.encode(), target)
