@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal, cast
 
 from runner.errors import Problem
 from runner.loading.source import Mark
 from runner.model.catalog import TypeInfo
-from runner.model.flow import Flow
+from runner.model.flow import Flow, Task
+
+_NOT_HERE = "not here"
+"""The hint of a foreign task's problem until all other tasks are known."""
 
 
 class Complaints:
@@ -18,6 +21,7 @@ class Complaints:
     def __init__(self, file: str, text: str, unknown: Literal["refuse", "warn"]) -> None:
         self.found: list[Problem] = []
         self._file = file
+        self._foreign: set[str] = set()
         self._rows = text.split("\n")
         self._unknown: Literal["invalid", "warning"] = (
             "invalid" if unknown == "refuse" else "warning"
@@ -62,6 +66,19 @@ class Complaints:
             at_key=True,
         )
 
+    def foreign_type(
+        self, name: str, mark: Mark, path: str, kind: Literal["unsupported", "warning"]
+    ) -> None:
+        """Note a type that Kestra has, or may have, and Eyas has not."""
+        self._foreign.add(name)
+        self.add(
+            f"{name} is known to Kestra, not supported here",
+            mark,
+            f"{path}.type",
+            hint=_NOT_HERE if kind == "unsupported" else "",
+            kind=kind,
+        )
+
     def with_rows(self, problems: Iterable[Problem]) -> list[Problem]:
         """Problems of the text itself, each with the line that it is about."""
         for problem in problems:
@@ -70,17 +87,23 @@ class Complaints:
 
     def say_what_runs(self, flow: Flow) -> None:
         """Tell with each task that cannot run here which others can."""
-        stuck = {problem.message.split(" ", 1)[0] for problem in self.found if _is_stuck(problem)}
-        if not stuck:
+        if not any(problem.hint == _NOT_HERE for problem in self.found):
             return
-        able = [task.id for task in flow.walk() if task.type not in stuck]
-        words = f"of this flow would run: {', '.join(able)}" if able else "nothing else would run"
+        able = [task.id for task in flow.walk() if not self._is_stuck(task)]
+        words = f"these tasks would run: {', '.join(able)}" if able else "no other task would run"
         self.found = [
-            replace(problem, hint="; ".join(filter(None, (problem.hint, words))))
-            if _is_stuck(problem)
-            else problem
+            replace(problem, hint=words) if problem.hint == _NOT_HERE else problem
             for problem in self.found
         ]
+
+    def _is_stuck(self, task: Task) -> bool:
+        """Whether a task, or one inside of it, is of a foreign type or has a foreign runner."""
+        return any(self._is_foreign(inner) for inner in task.walk())
+
+    def _is_foreign(self, task: Task) -> bool:
+        runner = task.properties.get("taskRunner")
+        of_runner = cast("dict[str, Any]", runner).get("type") if isinstance(runner, dict) else ""
+        return task.type in self._foreign or of_runner in self._foreign
 
     def _row(self, line: int) -> str:
         return self._rows[line - 1].rstrip("\r") if 0 < line <= len(self._rows) else ""
@@ -95,11 +118,7 @@ class Complaints:
         return sorted(self.found, key=lambda problem: (problem.line, problem.column))
 
 
-def _is_stuck(problem: Problem) -> bool:
-    return problem.kind == "unsupported"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.7) -> str:
     """A question naming the one or two words of `known` that look most like `word`, or nothing."""
     words = list(known)
     folded = {name.lower(): name for name in words}
@@ -107,7 +126,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return f"did you mean {folded[word.lower()]}?"
     from difflib import get_close_matches
 
-    close = get_close_matches(word, words, n=2, cutoff=0.7)
+    close = get_close_matches(word, words, n=2, cutoff=cutoff)
     return f"did you mean {' or '.join(close)}?" if close else ""
 
 

@@ -36,6 +36,7 @@ _SCALARS: Mapping[str, Callable[[Any], Any]] = {
     "time": local_time,
 }
 
+_TASK_ID_LENGTH = 256
 _TEXTS_OR = ({"duration", "string"}, {"date-time", "string"}, {"date", "string"}, {"uri", "string"})
 
 
@@ -178,7 +179,9 @@ class Converter:
         found: dict[str, Any] = {}
         for key, entry in value.items():
             converted = self.value(entry, value.mark(key), type_.item, f"{path}.{key}", prop)
-            if converted is not None or entry is None:
+            if entry is None and type_.item.kind == "list":
+                found[key] = []
+            elif converted is not None or entry is None:
                 found[key] = converted
         return found
 
@@ -219,6 +222,8 @@ class Converter:
                 message = "must not be blank" if prop.name == "id" else "must not be empty"
             elif prop.max_length is not None and len(value) > prop.max_length:
                 message = f"size must be between {prop.min_length or 0} and {prop.max_length}"
+                if prop.name == "id" and prop.max_length == _TASK_ID_LENGTH:
+                    message = f"Task id must be at most {_TASK_ID_LENGTH} characters"
             elif prop.pattern and not matches(prop.pattern, value):
                 message = f'must match "{prop.pattern}"'
                 hint = "letters, digits and some signs only, beginning with a letter or digit"

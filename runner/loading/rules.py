@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
-from itertools import pairwise
-from typing import Any, Protocol, cast
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
+from runner.loading.common import Common
 from runner.loading.complaints import Complaints, did_you_mean
-from runner.loading.cron import CronInvalid, check_cron
-from runner.loading.parts import Parts
+from runner.loading.inputs import check_inputs, cycle_from
 from runner.loading.source import Map, Mark
-from runner.model.convert import duration_text
+from runner.loading.triggers import check_trigger
 from runner.model.flow import Flow, Input, Task, Trigger
 
 CORE = "io.kestra.plugin.core"
@@ -36,47 +34,23 @@ _NOT_RUNNABLE = {
     f"{CORE}.execution.UnsetVariables",
 }
 _DASHED = re.compile(r"\{\{\s*(inputs|outputs)\.(\w+(?:-\w+)+)(?:\.[\w.-]+)?\s*\}\}")
-_WINDOW_KEYS = {
-    "DURATION_WINDOW": {"window", "windowAdvance"},
-    "SLIDING_WINDOW": {"window"},
-    "DAILY_TIME_DEADLINE": {"deadline"},
-    "DAILY_TIME_WINDOW": {"startTime", "endTime"},
-}
 
 
-class _Named(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-def check_retry(found: Mapping[str, Any], mark: Mark, path: str, complaints: Complaints) -> None:
-    """Note intervals of a retry that contradict each other."""
-    order = ("minInterval", "interval", "maxInterval", "maxDuration")
-    given = [(name, found[name]) for name in order if isinstance(found.get(name), timedelta)]
-    for (name, value), (limit_name, limit) in pairwise(given):
-        if value >= limit:
-            complaints.add(
-                f"'{name}' must be less than '{limit_name}' but is {duration_text(value)}",
-                mark,
-                path,
-                hint=f"{limit_name} is {duration_text(limit)}",
-            )
-
-
-def check_flow(flow: Flow, root: Map, parts: Parts) -> None:
+def check_flow(flow: Flow, root: Map, common: Common) -> None:
     """Note everything that only the whole flow shows."""
-    complaints = parts.complaints
+    complaints = common.complaints
     tasks = [*flow.walk(), *_listener_tasks(flow)]
     _check_identity(flow, root, complaints)
-    _check_unique("Duplicate task id with name", tasks, parts)
-    _check_unique("Duplicate trigger id with name", flow.triggers, parts)
-    _check_unique("Duplicate input with name", flow.inputs, parts)
+    _check_unique("Duplicate task id with name", tasks, common)
+    _check_unique("Duplicate trigger id with name", flow.triggers, common)
+    _check_unique("Duplicate input with name", flow.inputs, common)
     _check_outputs(flow, root, complaints)
-    _check_inputs(flow.inputs, parts)
+    _check_preconditions(flow.triggers, common)
+    check_inputs(flow.inputs, common)
     for task in tasks:
-        _check_task(task, flow, parts)
-    for trigger, position in zip(flow.triggers, range(len(flow.triggers)), strict=True):
-        _check_trigger(trigger, f"triggers[{position}]", parts)
+        _check_task(task, flow, common)
+    for position, trigger in enumerate(flow.triggers):
+        check_trigger(trigger, f"triggers[{position}]", common)
 
 
 def _listener_tasks(flow: Flow) -> Iterable[Task]:
@@ -103,16 +77,16 @@ def _check_identity(flow: Flow, root: Map, complaints: Complaints) -> None:
         )
 
 
-def _check_unique(message: str, things: Iterable[_Named], parts: Parts) -> None:
+def _check_unique(message: str, things: Iterable[Task | Trigger | Input], common: Common) -> None:
     seen: dict[str, Mark] = {}
     for thing in things:
-        node = parts.nodes.get(id(thing))
+        node = common.nodes.get(thing)
         if node is None or not thing.id:
             continue
         mark = node.mark("id" if "id" in node else "name")
         if thing.id in seen:
             first = seen[thing.id].line
-            parts.complaints.add(
+            common.complaints.add(
                 f"Invalid Flow: {message} [{thing.id}]",
                 mark,
                 hint=f"it is on line {first} already" if first else "",
@@ -132,103 +106,36 @@ def _check_outputs(flow: Flow, root: Map, complaints: Complaints) -> None:
         seen.add(output.id)
 
 
-def _check_inputs(inputs: Sequence[Input], parts: Parts) -> None:
-    complaints = parts.complaints
-    by_id = {declared.id: declared for declared in inputs}
-    for declared in inputs:
-        node = parts.nodes[id(declared)]
-        place = node.mark("dependsOn")
-        for name in declared.depends_on:
-            if name not in by_id:
-                complaints.add(
-                    f"Invalid Flow: Input with id '{declared.id}' depends on a non-existent "
-                    f"input '{name}'.",
-                    place,
-                    hint=did_you_mean(name, by_id),
-                )
-        cycle = _cycle(declared.id, lambda name: by_id[name].depends_on if name in by_id else ())
-        if cycle:
-            complaints.add(
-                f"Invalid Flow: Cycle dependency detected for input with id '{declared.id}': "
-                f"[{', '.join(cycle)}]",
-                place,
-            )
-        _check_input(declared, node, complaints)
-
-
-def _check_input(declared: Input, node: Map, complaints: Complaints) -> None:
-    path = declared.id
-    if declared.defaults is not None and not declared.required:
-        complaints.add(
-            "Inputs with a default value must be required, since the default is always applied.",
-            node.mark("required"),
-            path,
-            hint="remove required: false, or use prefill",
-        )
-    if declared.defaults is not None and declared.prefill is not None:
-        complaints.add(
-            "Inputs with a default value cannot also have a prefill.", node.mark("prefill"), path
-        )
-    if declared.properties.get("itemType") == "ARRAY":
-        complaints.add("`itemType` cannot be `ARRAY`", node.mark("itemType"), path)
-    if declared.properties.get("values") and declared.properties.get("options"):
-        complaints.add("you can't define both `values` and `options`", node.mark("options"), path)
-    if declared.type == "MULTISELECT" and not any(
-        name in node for name in ("values", "options", "expression")
-    ):
-        complaints.add("`values` or `expression` must be set", node.mark("type"), path)
-    pattern = declared.properties.get("validator")
-    if isinstance(pattern, str) and not _is_pattern(pattern):
-        complaints.add(
-            f"invalid pattern [{pattern}]",
-            node.mark("validator"),
-            f"{path}.validator",
-            hint="it is no regular expression of Java",
-        )
-
-
-def _is_pattern(pattern: str) -> bool:
-    """Whether Java may compile it; what only Java knows is taken out before Python is asked."""
-    simple = re.sub(r"\\[pP](?:\{\w+\}|\w)|\\[hHvVRXQEzZ]", ".", pattern)
-    simple = re.sub(r"\(\?<(?![=!])", "(?P<", simple).replace("&&", "")
-    try:
-        re.compile(simple)
-    except re.error:
-        return False
-    except (RecursionError, OverflowError):
-        return True
-    return True
-
-
-def _cycle(start: str, following: Callable[[str], Iterable[str]]) -> list[str]:
-    """The names from `start` back to itself, without the last; empty if there is no way back."""
-    paths = [[start]]
+def _check_preconditions(triggers: Iterable[Trigger], common: Common) -> None:
     seen: set[str] = set()
-    while paths:
-        path = paths.pop(0)
-        for name in following(path[-1]):
-            if name == start:
-                return path
-            if name not in seen:
-                seen.add(name)
-                paths.append([*path, name])
-    return []
+    for trigger in triggers:
+        if trigger.type != f"{CORE}.trigger.Flow":
+            continue
+        preconditions = cast("dict[str, Any]", trigger.properties.get("preconditions") or {})
+        name = preconditions.get("id")
+        if name in seen:
+            common.complaints.add(
+                f"Invalid Flow: Duplicate preconditions with id [{name}]",
+                common.nodes[trigger].mark("preconditions"),
+            )
+        elif name:
+            seen.add(name)
 
 
-def _check_task(task: Task, flow: Flow, parts: Parts) -> None:
-    node = parts.nodes.get(id(task))
+def _check_task(task: Task, flow: Flow, common: Common) -> None:
+    node = common.nodes.get(task)
     if node is None:
         return
-    complaints = parts.complaints
+    complaints = common.complaints
     mark = node.mark("type")
     name = task.type
     if name == f"{CORE}.flow.WorkingDirectory":
         for child in task.properties.get("tasks") or ():
-            if _is_runnable(child, parts):
+            if _is_runnable(child, common):
                 continue
             complaints.add(
                 "Only runnable tasks are allowed as children of a WorkingDirectory task",
-                parts.nodes[id(child)].mark("type"),
+                common.nodes[child].mark("type"),
                 task.id,
                 hint=f"move {child.id} out of {task.id}",
             )
@@ -250,15 +157,16 @@ def _check_task(task: Task, flow: Flow, parts: Parts) -> None:
     _check_dashes(task, node, complaints)
 
 
-def _is_runnable(task: Task, parts: Parts) -> bool:
-    info = parts.catalog.task(task.type)
+def _is_runnable(task: Task, common: Common) -> bool:
+    info = common.catalog.task(task.type)
     return info is None or not (info.is_flowable or task.type in _NOT_RUNNABLE)
 
 
 def _check_dag(task: Task, node: Map, complaints: Complaints) -> None:
     entries = [entry for entry in task.properties.get("tasks") or () if "task" in entry]
     after: dict[str, Sequence[str]] = {
-        entry["task"].id: entry.get("dependsOn") or () for entry in entries
+        entry["task"].id: [name for name in entry.get("dependsOn") or () if name]
+        for entry in entries
     }
     mark = node.mark("tasks")
     for name in dict.fromkeys(name for names in after.values() for name in names):
@@ -269,7 +177,7 @@ def _check_dag(task: Task, node: Map, complaints: Complaints) -> None:
                 task.id,
                 hint=did_you_mean(name, after),
             )
-    circular = [name for name in after if _cycle(name, lambda step: after.get(step, ()))]
+    circular = [name for name in after if cycle_from(name, lambda step: after.get(step, ()))]
     if circular:
         complaints.add(f"Cyclic dependency detected: {', '.join(circular)}", mark, task.id)
 
@@ -310,70 +218,3 @@ def _texts_within(value: Any) -> Iterable[str]:
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
             yield from _texts_within(item)
-
-
-def _check_trigger(trigger: Trigger, path: str, parts: Parts) -> None:
-    node = parts.nodes.get(id(trigger))
-    if node is None:
-        return
-    complaints = parts.complaints
-    cron = trigger.properties.get("cron")
-    if trigger.type == f"{CORE}.trigger.Schedule" and isinstance(cron, str):
-        try:
-            check_cron(cron, with_seconds=trigger.properties.get("withSeconds") is True)
-        except CronInvalid as wrong:
-            complaints.add(
-                f"invalid cron expression '{cron}': {wrong}",
-                node.mark("cron"),
-                path,
-                hint="minute hour day-of-month month day-of-week, such as '0 9 * * 1-5'",
-            )
-        zone = trigger.properties.get("timezone")
-        if isinstance(zone, str) and not is_zone(zone):
-            complaints.add(
-                f"timezone '({zone})' is not a valid time-zone ID",
-                node.mark("timezone"),
-                path,
-                hint="such as Europe/Paris, UTC or +02:00",
-            )
-    preconditions = trigger.properties.get("preconditions")
-    if isinstance(preconditions, dict):
-        window = cast("dict[str, Any]", preconditions).get("timeWindow")
-        if isinstance(window, dict):
-            where = f"{path}.preconditions.timeWindow"
-            mark = node.mark("preconditions")
-            _check_window(cast("dict[str, Any]", window), where, mark, complaints)
-    if trigger.type == f"{CORE}.trigger.Webhook":
-        for condition in trigger.conditions:
-            if condition["type"].endswith(".MultipleCondition"):
-                complaints.add(
-                    "invalid webhook: conditions of type [MultipleCondition] are not supported",
-                    node.mark("conditions"),
-                    path,
-                )
-
-
-def _check_window(window: Mapping[str, Any], path: str, mark: Mark, complaints: Complaints) -> None:
-    kind = window.get("type") or "DURATION_WINDOW"
-    allowed = _WINDOW_KEYS[kind] | {"type"}
-    for key in window:
-        if key not in allowed:
-            complaints.add(
-                f"Time window of type '{kind}' cannot have '{key}'",
-                mark,
-                path,
-                hint=f"it has {', '.join(sorted(allowed - {'type'}))}",
-            )
-
-
-def is_zone(name: str) -> bool:
-    """Whether it is a time zone's id as Java takes it: a place, `UTC`, `Z` or an offset."""
-    if re.fullmatch(r"(?:(?:UTC|GMT|UT)?[-+]\d{1,2}(?::?\d{2}(?::?\d{2})?)?|Z|UTC|GMT|UT)", name):
-        return True
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True

@@ -7,13 +7,16 @@ that comes twice is a problem.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn, cast
 
 import yaml
 
 from runner.errors import FlowInvalid, Problem
+from runner.loading.scalars import Refused, resolve, resolved, tagged
+from runner.loading.syntax import character_problem, surrogate_problem, syntax_problem
+
+__all__ = ["Items", "Map", "Mark", "decode", "plain", "read", "resolve"]
 
 MAX_CHARACTERS = 3 * 1024 * 1024
 MAX_DEPTH = 50
@@ -131,11 +134,11 @@ def read(text: str, file: str = "") -> Map:
     try:
         root = builder.build(_events(text))
     except yaml.MarkedYAMLError as error:
-        raise FlowInvalid([*builder.problems, _syntax(error, file, text)]) from error
+        raise FlowInvalid([*builder.problems, syntax_problem(error, file, text)]) from error
     except UnicodeEncodeError as error:
-        raise FlowInvalid([_half_character(error, file, text)]) from error
+        raise FlowInvalid([surrogate_problem(error, file, text)]) from error
     except yaml.YAMLError as error:
-        raise FlowInvalid([*builder.problems, _unreadable(error, file, text)]) from error
+        raise FlowInvalid([*builder.problems, character_problem(error, file, text)]) from error
     if not isinstance(root, Map):
         builder.problems.append(_no_map(root, file))
     if builder.problems:
@@ -257,10 +260,10 @@ class _Builder:
         if tag is None or tag == "!":
             if not event.implicit[0] or tag == "!":
                 return value, None
-            found = _resolved(value)
+            found = resolved(value)
         else:
-            found = _tagged(tag, value)
-        if isinstance(found, _Refused):
+            found = tagged(tag, value)
+        if isinstance(found, Refused):
             self._refuse(found.why, event, hint="put it in quotes")
         return found, None if isinstance(found, str) else value
 
@@ -274,96 +277,6 @@ class _Builder:
             hint=hint,
         )
         raise FlowInvalid([*self.problems, problem])
-
-
-class _Refused(NamedTuple):
-    """A scalar that looks like a number and is none."""
-
-    why: str
-
-
-_BOOLEANS = {
-    word: meaning
-    for meaning, words in ((True, "true yes on"), (False, "false no off"))
-    for lower in words.split()
-    for word in (lower, lower.capitalize(), lower.upper())
-}
-_NULLS = {"~", "null", "Null", "NULL"}
-_INTEGER = re.compile(r"[-+]?(?:0b[0-1_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)")
-_FLOAT = re.compile(
-    r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)"
-    r"|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?"
-)
-_NOT_FINITE = {
-    *(sign + word for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")),
-    ".nan",
-    ".NaN",
-    ".NAN",
-}
-_NUMBER_STARTS = frozenset("-+.0123456789")
-
-
-def resolve(value: str) -> Any:
-    """What an unquoted scalar means: text, truth value, number or None."""
-    found = _resolved(value) if value else value
-    return value if isinstance(found, _Refused) else found
-
-
-def _resolved(value: str) -> Any:
-    """As `resolve`, for text that is not empty; what looks like a number and is none is refused."""
-    if value[0] not in _NUMBER_STARTS:
-        if value in _BOOLEANS:
-            return _BOOLEANS[value]
-        return None if value in _NULLS else value
-    if _INTEGER.fullmatch(value):
-        return _integer(value)
-    if _FLOAT.fullmatch(value):
-        return _float(value)
-    if value in _NOT_FINITE:
-        return _Refused(f"YAML parsing error: Invalid number: {value}")
-    return value
-
-
-def _integer(value: str) -> Any:
-    if len(value) > 1000:
-        return _Refused(f"Number value length ({len(value)}) exceeds the maximum allowed (1000)")
-    digits = value.replace("_", "")
-    sign = -1 if digits.startswith("-") else 1
-    digits = digits.lstrip("+-")
-    if digits.startswith(("0x", "0b")):
-        if len(digits) == 2:
-            return value
-        return sign * int(digits[2:], 16 if digits[1] == "x" else 2)
-    if len(digits) > 1 and digits.startswith("0"):
-        return sign * int(digits, 8)
-    return sign * int(digits) if digits else value
-
-
-def _float(value: str) -> Any:
-    if len(value) > 1000:
-        return _Refused(f"Number value length ({len(value)}) exceeds the maximum allowed (1000)")
-    return float(value.replace("_", ""))
-
-
-def _tagged(tag: str, value: str) -> Any:
-    """The value of a scalar with an explicit tag; tags of one's own are ignored."""
-    word = tag.removeprefix("tag:yaml.org,2002:")
-    if word == "int":
-        if _INTEGER.fullmatch(value):
-            return _integer(value)
-        return _Refused(f"YAML parsing error: Invalid number: {value}")
-    if word == "float":
-        try:
-            return float(value)
-        except ValueError:
-            return _Refused(f"YAML parsing error: Invalid number: {value}")
-    if word == "bool":
-        return _BOOLEANS.get(value, value)
-    if word == "null":
-        return None
-    if word == "binary":
-        return "".join(value.split())
-    return value
 
 
 def _too_big(file: str) -> Problem:
@@ -383,70 +296,3 @@ def _no_map(root: Any, file: str) -> Problem:
         message = "Cannot construct a flow: a flow is a map with id, namespace and tasks"
         hint = "a list or a text is no flow"
     return Problem(message=message, file=file, line=1, column=1, hint=hint)
-
-
-_ADVICE = (
-    ("found character that cannot start any token", "a tab, @ or ` cannot stand here"),
-    ("mapping values are not allowed", "a text with a colon and a blank must be in quotes"),
-    ("did not find expected key", "check the indentation, and quotes inside quotes"),
-    ("did not find expected ',' or ']'", "a [ is not closed"),
-    ("did not find expected ',' or '}'", "a { is not closed"),
-    ("found unexpected end of stream", "a quote is not closed"),
-)
-
-
-def _syntax(error: yaml.MarkedYAMLError, file: str, text: str) -> Problem:
-    """The parser's complaint in one line, at the place where it stopped."""
-    mark: Any = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark else 1
-    column = mark.column + 1 if mark else 1
-    context = f"{error.context}: " if error.context else ""
-    what = error.problem or "unreadable"
-    rows = text.split("\n")
-    row = rows[line - 1] if line <= len(rows) else ""
-    while not row.strip() and line > 1:
-        # What is not closed shows only at the end: the last line with something on it says more.
-        line -= 1
-        row = rows[line - 1]
-        column = len(row.rstrip()) + 1
-    hint = next((advice for sign, advice in _ADVICE if sign in what), "")
-    if "cannot start any token" in what and row[column - 1 : column] == "\t":
-        what += " '\\t(TAB)'"
-        hint = "indent with blanks, not with tabs"
-    if error.context_mark is not None and error.context_mark.line + 1 != line:
-        hint += f"{', ' if hint else ''}begun on line {error.context_mark.line + 1}"
-    return Problem(
-        message=f"YAML parsing error: {context}{what} (at line {line})",
-        file=file,
-        line=line,
-        column=column,
-        hint=hint,
-    )
-
-
-def _half_character(error: UnicodeEncodeError, file: str, text: str) -> Problem:
-    """Half of a surrogate pair: no text can be written with it."""
-    before = text[: error.start]
-    return Problem(
-        message=f"YAML parsing error: character #x{ord(text[error.start]):04x} is half a character",
-        file=file,
-        line=before.count("\n") + 1,
-        column=error.start - (before.rfind("\n") + 1) + 1,
-    )
-
-
-def _unreadable(error: yaml.YAMLError, file: str, text: str) -> Problem:
-    """A character that YAML does not allow at all."""
-    position = getattr(error, "position", None)
-    line = column = 1
-    if isinstance(position, int):
-        before = text[:position]
-        line, column = before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
-    what = str(error).strip().splitlines()[0]
-    return Problem(
-        message=f"YAML parsing error: {what} (at line {line})",
-        file=file,
-        line=line,
-        column=column,
-        hint="the file holds a control character, or is no text at all",
-    )
