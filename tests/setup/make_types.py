@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write runner/model/types.json: what a valid type and property is, as data.
 
-    make_types.py SPEC_FOLDER
+    make_types.py SPEC_FOLDER [TARGET]
 
 Reads `types.yaml` and `types-elsewhere.txt` of the folder and `types-additions.yaml` beside this
 script. The same input always gives the same file.
@@ -110,6 +110,7 @@ def text(spec: Path) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    TARGET.write_text(text(Path(sys.argv[1])), encoding="utf-8")
+    target = Path(sys.argv[2]) if len(sys.argv) == 3 else TARGET
+    target.write_text(text(Path(sys.argv[1])), encoding="utf-8")
