@@ -17,8 +17,8 @@ from runner.engine.checks import refusal, run_checks
 from runner.engine.context import scope_of_flow
 from runner.engine.driver import Driver
 from runner.engine.flows import Flows
-from runner.engine.inputs import resolve_inputs, resume_inputs
-from runner.engine.journal import Journal, utc_now
+from runner.engine.inputs import Resolved, resolve_inputs, resume_inputs
+from runner.engine.journal import Journal, OnState, utc_now
 from runner.engine.retry import delay
 from runner.engine.sla import watch_sla
 from runner.errors import Conflict
@@ -52,6 +52,8 @@ class Engine:
         kv: KeyValues,
         runners: TaskRunners,
     ) -> None:
+        self.on_state: OnState | None = None
+        """Awaited after each stored change of an execution's state; set it before any starts."""
         self.settings = settings
         self.store = store
         self.flows = flows
@@ -85,10 +87,12 @@ class Engine:
         schedule_date: datetime | None = None,
         execution_id: str | None = None,
         checked: bool = True,
+        parsed: bool = True,
     ) -> Execution:
         """Create an execution of `flow` and begin it; returns it as it was stored first.
 
         `labels` are the caller's, which win over the flow's. `checked`: the flow's `checks` apply.
+        Unless `parsed`, inputs are taken as they are given, whatever the flow declares (7.4).
 
         Raises:
             InputInvalid: an input is missing or wrong; nothing was created.
@@ -97,14 +101,16 @@ class Engine:
         """
         refusal(flow)
         execution = self._created(flow, labels, trigger, schedule_date, execution_id)
-        journal = Journal(flow, execution, self.store)
-        resolved = await resolve_inputs(
-            flow,
-            inputs or {},
-            scope_of_flow(self, journal, ended=False),
-            storage=self.storage,
-            execution=execution,
-        )
+        journal = self._journal(flow, execution)
+        resolved = Resolved(values=inputs)
+        if parsed:
+            resolved = await resolve_inputs(
+                flow,
+                inputs or {},
+                scope_of_flow(self, journal, ended=False),
+                storage=self.storage,
+                execution=execution,
+            )
         for secret in resolved.secrets:
             journal.masker.add(secret)
         journal.execution = execution = replace(execution, inputs=resolved.values)
@@ -120,6 +126,27 @@ class Engine:
             return journal.execution
         await self._admit(journal)
         return execution
+
+    async def start_failed(
+        self,
+        flow: Flow,
+        message: str,
+        *,
+        labels: Sequence[Label] = (),
+        trigger: TriggerCause | None = None,
+        schedule_date: datetime | None = None,
+        execution_id: str | None = None,
+    ) -> Execution:
+        """Create an execution that failed before any task, with `message` in its log."""
+        execution = self._created(flow, labels, trigger, schedule_date, execution_id)
+        journal = self._journal(flow, execution)
+        journal.log(Level.ERROR, message)
+        await journal.flush()
+        await journal.move(State.FAILED)
+        return journal.execution
+
+    def _journal(self, flow: Flow, execution: Execution, runs: Sequence[TaskRun] = ()) -> Journal:
+        return Journal(flow, execution, self.store, runs=runs, on_state=self.on_state)
 
     def _created(
         self,
@@ -198,9 +225,7 @@ class Engine:
         except Exception:  # a bug of ours: the daemon lives on, and says so
             import structlog  # 50 ms that a run without bugs does not need
 
-            structlog.get_logger().exception(
-                "execution.crashed", execution=journal.execution.id
-            )
+            structlog.get_logger().exception("execution.crashed", execution=journal.execution.id)
             journal.log(Level.ERROR, "Internal error: see Eyas's own log")
             await journal.flush()
             await journal.move(State.FAILED)
@@ -363,7 +388,7 @@ class Engine:
     ) -> Execution:
         kept = {run.id for run in runs}
         gone = [r.id for r in await self.store.task_runs(execution.id) if r.id not in kept]
-        journal = Journal(flow, execution, self.store, runs=runs)
+        journal = self._journal(flow, execution, runs)
         await self.store.discard_runs(execution.id, gone)
         await journal.save(*runs, execution=execution)
         self._spawn(journal)
@@ -435,6 +460,6 @@ class Engine:
 
     async def _begin_at(self, flow: Flow, execution: Execution, date: datetime) -> None:
         await anyio.sleep(max((date - utc_now()).total_seconds(), 0))
-        journal = Journal(flow, execution, self.store)
+        journal = self._journal(flow, execution)
         await journal.save(execution=execution)
         await self._admit(journal)

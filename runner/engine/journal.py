@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +22,9 @@ FLUSH_INTERVAL_S = 0.2
 
 MAX_ERRORS = 1000
 """So many ERROR lines are kept in memory for `errorLogs()`."""
+
+OnState = Callable[[Flow, Execution], Awaitable[None]]
+"""Awaited after each change of an execution's state was stored, with the execution as of then."""
 
 _UNSET: Any = object()
 
@@ -45,6 +48,7 @@ class Journal:
         *,
         runs: Iterable[TaskRun] = (),
         clock: Callable[[], datetime] = utc_now,
+        on_state: OnState | None = None,
     ) -> None:
         self.flow = flow
         self.execution = execution
@@ -63,6 +67,8 @@ class Journal:
         self._flushed_s = 0.0
         self._unflushed = anyio.Event()
         self._saving = anyio.Lock()
+        self._on_state = on_state
+        self._announced: int | None = None
 
     async def save(self, *runs: TaskRun, execution: Execution | None = None) -> None:
         """Record new versions of task runs, and of the execution if given; durable on return."""
@@ -73,7 +79,18 @@ class Journal:
         self.version += 1
         with anyio.CancelScope(shield=True):
             await self._store.save(self.execution if execution is not None else None, runs)
-        self._tell()
+            self._tell()
+            if self._on_state is not None and execution is not None:
+                await self._announce(self._on_state)
+
+    async def _announce(self, on_state: OnState) -> None:
+        """Tell of every state that the execution entered since this was last done."""
+        changes = self.execution.history.changes
+        first = len(changes) - 1 if self._announced is None else self._announced
+        self._announced = len(changes)
+        for end in range(first, len(changes)):
+            history = History(changes[: end + 1])
+            await on_state(self.flow, replace(self.execution, history=history))
 
     async def move(self, state: State, **changes: Any) -> None:
         """Record that the execution is in `state` now, with other fields changed too."""
