@@ -43,7 +43,9 @@ class Problem:
     kind: Literal["invalid", "unsupported", "warning"] = "invalid"
 
     def __str__(self) -> str:
-        place = f"{self.file or '<flow>'}:{self.line}:{self.column}: " if self.line else ""
+        place = f"{self.file}: " if self.file else ""
+        if self.line:
+            place = f"{self.file or '<flow>'}:{self.line}:{self.column}: "
         path = f"{self.path}: " if self.path else ""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{place}{path}{self.message}{hint}"

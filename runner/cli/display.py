@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from runner.model.execution import Execution, Level, LogBatch, Metric, TaskRun
@@ -66,14 +69,26 @@ class DisplayedStore(MemoryStore):
     async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
         """Keep the facts, and show what changed."""
         await super().save(execution, runs)
-        self._display.changed(execution, runs)
+        with _reader_may_leave():
+            self._display.changed(execution, runs)
 
     async def append(self, batches: Sequence[LogBatch], metrics: Sequence[Metric] = ()) -> None:
         """Show the lines, keep the metrics."""
-        for batch in batches:
-            self._display.lines(batch)
-        sys.stdout.flush()
+        with _reader_may_leave():
+            for batch in batches:
+                self._display.lines(batch)
+            sys.stdout.flush()
         await super().append((), metrics)
+
+
+@contextmanager
+def _reader_may_leave() -> Generator[None]:
+    """End the run as SIGTERM would when nobody reads its output any more (`eyas run | head`)."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGTERM)
 
 
 def display_of(format_: Format, flow: Flow) -> Display:

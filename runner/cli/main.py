@@ -98,4 +98,8 @@ def main() -> NoReturn:
     except RunnerError as error:
         click.echo(f"eyas: {error}", err=True)
         status = status_of(error)
+    except OSError as error:
+        # A full or read-only disk, a folder that may not be entered: this machine's matter.
+        click.echo(f"eyas: {error.filename or 'this machine'}: {error.strerror}", err=True)
+        status = ENVIRONMENT
     sys.exit(status or 0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from runner.cli.main import CANCELLED, FAILED, INVALID, SUCCESS
-from runner.errors import FlowInvalid, NotFound, SettingInvalid
+from runner.errors import FlowInvalid, NotFound, RunnerError, RunnerUnavailable, SettingInvalid
 from runner.model.execution import Execution, Label
 from runner.model.flow import Flow
 from runner.model.state import State
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runner.settings import Settings
 
 _SCRIPTS = "io.kestra.plugin.scripts."
+_GIVE_UP_S = 5
 _PROCESS = "io.kestra.plugin.core.runner.Process"
 
 
@@ -164,28 +165,50 @@ async def _run(
         TaskRunners(settings, progress=display.progress) as runners,
         Engine(settings, store, NeighbourFlows(flow, settings), storage, kv, runners) as engine,
     ):
-        execution = await engine.start(flow, inputs=inputs, labels=labels)
-        ended = await _until_done(engine, execution)
+        ended = await _started_and_ended(engine, flow, inputs, labels)
+    if isinstance(ended, RunnerError):
+        raise ended
     display.ended(ended, await store.task_runs(ended.id), await store.metrics(ended.id))
     if ended.state in (State.SUCCESS, State.WARNING):
         return SUCCESS
     return CANCELLED if ended.state in (State.KILLED, State.CANCELLED) else FAILED
 
 
+async def _started_and_ended(
+    engine: Engine, flow: Flow, inputs: Mapping[str, Any], labels: Sequence[Label]
+) -> Execution | RunnerError:
+    """The ended execution, or why none was started: raised in a task group it would be wrapped."""
+    try:
+        execution = await engine.start(flow, inputs=inputs, labels=labels)
+    except RunnerError as error:
+        return error
+    return await _until_done(engine, execution)
+
+
 async def _with_runner(settings: Settings, flow: Flow, display: Display) -> Settings:
-    """Settings in which `auto` is decided: Docker if an engine answers, else processes."""
-    if settings.task_runner != "auto":
-        return settings
-    wanted = any(
+    """Settings in which `auto` is decided: Docker if an engine answers, else processes.
+
+    Raises:
+        RunnerUnavailable: Docker was asked for, the flow needs it, and no engine answers.
+    """
+    wanted = settings.task_runner != "process" and any(
         task.type.startswith(_SCRIPTS) and _wants_container(task.properties) for task in flow.walk()
     )
     if not wanted:
-        return replace(settings, task_runner="docker")
+        runner = "process" if settings.task_runner == "process" else "docker"
+        return replace(settings, task_runner=runner)
+    from runner.runners.docker_host import find_endpoint
     from runner.runners.registry import TaskRunners
 
     async with TaskRunners(settings) as runners:
         if await runners.engine_answers():
             return replace(settings, task_runner="docker")
+    if settings.task_runner == "docker":
+        raise RunnerUnavailable(
+            f"No Docker engine answers at {find_endpoint(settings).url}. Start it, name another "
+            "one in DOCKER_HOST, or run the scripts as local processes with --task-runner process; "
+            "`eyas doctor` says more"
+        )
     display.note("No Docker engine answers: script tasks run as local processes")
     return replace(settings, task_runner="process")
 
@@ -199,25 +222,33 @@ def _wants_container(properties: Mapping[str, Any]) -> bool:
 
 
 async def _until_done(engine: Engine, execution: Execution) -> Execution:
-    """Wait for the execution's end; the first signal kills it, the second gives up."""
+    """Wait for the execution's end; the first signal kills it in order, the second at once."""
     import anyio
 
     async with anyio.create_task_group() as group:
 
         async def obey() -> None:
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                asked = 0
+                await anext(signals)
+                group.start_soon(_kill, engine, execution.id)
                 async for _ in signals:
-                    asked += 1
-                    if asked == 1:
-                        group.start_soon(_kill, engine, execution.id)
-                    else:
-                        os._exit(CANCELLED)
+                    # Containers have no grace by default: what is slow to stop are processes.
+                    _kill_processes()
+                    with anyio.move_on_after(_GIVE_UP_S):
+                        await anext(signals)
+                    os._exit(CANCELLED)
 
         group.start_soon(obey)
         await engine.wait_until_done(execution.id)
         group.cancel_scope.cancel()
     return await engine.store.execution(execution.id)
+
+
+def _kill_processes() -> None:
+    """End every process below this one now."""
+    from runner.runners.process_tree import descendants, signal_each
+
+    signal_each(descendants(os.getpid()), signal.SIGKILL)
 
 
 async def _kill(engine: Engine, execution_id: str) -> None:

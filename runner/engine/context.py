@@ -19,7 +19,6 @@ from runner.model import convert
 from runner.model.catalog import PropertyInfo, catalog, type_expression
 from runner.model.execution import Execution, Label, Level, Metric, Outputs, TaskRun
 from runner.model.flow import Flow, Task
-from runner.model.javamap import hash_ordered
 from runner.model.state import State
 from runner.runners.base import Command, TaskRunner
 from runner.runners.registry import TaskRunners
@@ -200,7 +199,7 @@ class Context:
             reader.close()
         reader.recover(outcome.markers)
         reader.publish()
-        return Executed(outcome=outcome, vars=hash_ordered(reader.vars))
+        return Executed(outcome=outcome, vars=reader.vars)
 
     async def run(
         self, tasks: Sequence[Task], *, value: str | None = None, iteration: int | None = None
