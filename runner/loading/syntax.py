@@ -63,8 +63,9 @@ def character_problem(error: yaml.YAMLError, file: str, text: str) -> Problem:
     position = getattr(error, "position", None)
     line = column = 1
     if isinstance(position, int):
-        before = text[:position]
-        line, column = before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
+        # libyaml counts bytes.
+        before = text.encode()[:position].decode(errors="ignore")
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
     what = str(error).strip().splitlines()[0]
     return Problem(
         message=f"YAML parsing error: {what} (at line {line})",
