@@ -138,6 +138,7 @@ class DockerRunner:
             env=_environment(files.command, image),
             mounts=files.mounts(),
             labels=labels(owner, self._instance, token_hex(8)),
+            log_driver=host.info.log_driver,
             strict=self._settings.docker_profile == "strict",
         )
         name = f"eyas-{owner.task_run_id}-{owner.attempt}"

@@ -53,6 +53,7 @@ class EngineInfo:
 
     `rootless`: its root is our user. `maps_users`: its root is nobody here. `labels_files`:
     SELinux keeps containers from our files. `limits_memory`: a memory limit has an effect.
+    `log_driver`: `local` keeps bytes as they are and is half again as fast as `json-file`.
     """
 
     name: str
@@ -64,6 +65,7 @@ class EngineInfo:
     maps_users: bool
     labels_files: bool
     limits_memory: bool
+    log_driver: str
 
 
 class Engine:
@@ -88,6 +90,7 @@ class Engine:
                 " is needed (Docker 20.10)"
             )
         options = " ".join(info.get("SecurityOptions") or ())
+        plugins: Json = info.get("Plugins") or {}
         components = [part.get("Name", "") for part in version.get("Components") or ()]
         return EngineInfo(
             name="Podman" if any("Podman" in name for name in components) else "Docker",
@@ -99,6 +102,7 @@ class Engine:
             maps_users="name=userns" in options,
             labels_files="name=selinux" in options,
             limits_memory=bool(info.get("MemoryLimit", True)),
+            log_driver="local" if "local" in (plugins.get("Log") or ()) else "json-file",
         )
 
     async def image(self, name: str) -> Json | None:

@@ -17,8 +17,8 @@ RUN_LABEL = "eyas.run"
 LABEL_LIMIT = 63
 PIDS_LIMIT = 512
 
-_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
-"""Only for what was printed while nobody was attached; bounded, as a script may print anything."""
+_LOG_BOUNDS = {"max-size": "10m", "max-file": "2"}
+"""The log is only for what was printed while nobody was attached; scripts may print anything."""
 
 _PORT = re.compile(
     r"(?:(?P<ip>[^:\[\]]*|\[.*\]):)?(?P<host>\d*):(?P<inside>\d+)(?:/(?P<kind>\w+))?"
@@ -51,6 +51,7 @@ def container_request(
     env: Mapping[str, str],
     mounts: Sequence[Mapping[str, Any]],
     labels: Mapping[str, str],
+    log_driver: str,
     strict: bool,
 ) -> Mapping[str, Any]:
     """The body of `POST /containers/create`. `strict`: no capabilities, read-only root.
@@ -69,7 +70,10 @@ def container_request(
         "AttachStderr": True,
         "Tty": False,
         "OpenStdin": False,
-        "HostConfig": _host_config(options, mounts, strict=strict),
+        "HostConfig": {
+            **_host_config(options, mounts, strict=strict),
+            "LogConfig": {"Type": log_driver, "Config": _LOG_BOUNDS},
+        },
     }
     if options.entry_point is not None:
         request["Entrypoint"] = list(options.entry_point)
@@ -87,7 +91,6 @@ def _host_config(
 ) -> dict[str, Any]:
     config: dict[str, Any] = {
         "Mounts": list(mounts),
-        "LogConfig": _LOG,
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": PIDS_LIMIT,
         "OomScoreAdj": 500,

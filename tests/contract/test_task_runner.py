@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import docker
 import pytest
+from private_engine import PrivateEngine, private_engine
 
 from runner.errors import RunnerUnavailable
-from runner.runners.base import Command, Outcome, Owner, Stream, TaskRunner
+from runner.runners.base import Command, Owner, Stream, TaskRunner
 from runner.runners.docker_options import DockerOptions
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
@@ -68,13 +72,33 @@ async def runners(settings: Settings) -> AsyncIterator[TaskRunners]:
         yield opened
 
 
-@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(scope="session")
+def far_engine(_engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEngine]:
+    """An engine that does not see the folders of the tests, as one on another machine."""
+    folder = Path(tempfile.mkdtemp(prefix="far-", dir="/var/tmp"))
+    with private_engine(folder, hide=tmp_path_factory.getbasetemp()) as engine:
+        engine.load(IMAGE)
+        yield engine
+
+
+def runner_params() -> Sequence[Any]:
+    return [
+        "process",
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("far docker", marks=pytest.mark.docker),
+    ]
+
+
+@pytest.fixture(params=runner_params())
 def runner(request: pytest.FixtureRequest, runners: TaskRunners) -> TaskRunner:
     if request.param == "process":
         return runners.process()
     engine: docker.DockerClient = request.getfixturevalue("docker_engine")
     assert engine.ping()
     options = DockerOptions(image=IMAGE, pull_policy="NEVER", kill_grace=timedelta(seconds=1))
+    if request.param == "far docker":
+        far: PrivateEngine = request.getfixturevalue("far_engine")
+        options = replace(options, host=far.url, network_mode="none")
     return runners.docker(options)
 
 
@@ -352,7 +376,7 @@ async def test_output_is_read_no_faster_than_it_is_taken(runner: TaskRunner, wor
     async def release() -> None:
         # The script says on disk how far it came: it must be stuck long before its end.
         await anyio.sleep(0.5)
-        assert not os.path.exists(workdir / "done")
+        assert not await anyio.Path(workdir / "done").exists()
         go.set()
 
     lines = ["head -c 50000000 /dev/zero", "touch done"]
@@ -366,17 +390,13 @@ async def test_output_is_read_no_faster_than_it_is_taken(runner: TaskRunner, wor
 
 
 async def test_two_commands_run_side_by_side(runner: TaskRunner, workdir: Path) -> None:
-    """Each waits for the file that the other makes."""
-    endings: list[Outcome] = []
-    wait_for = "while ! [ -e {} ]; do sleep 0.02; done"
-
-    async def one(mine: str, other: str) -> None:
-        lines = [f"touch {mine}", wait_for.format(other)]
-        endings.append(await runner.run(command(workdir, *lines), Recorder()))
+    recorders = [Recorder(), Recorder()]
 
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
-            group.start_soon(one, "a", "b")
-            group.start_soon(one, "b", "a")
-
-    assert [ending.exit_code for ending in endings] == [0, 0]
+            for recorder in recorders:
+                lines = ["echo here", "sleep 60"]
+                group.start_soon(runner.run, command(workdir, *lines), recorder)
+            for recorder in recorders:
+                await recorder.until(b"here")
+            group.cancel_scope.cancel()

@@ -1,0 +1,87 @@
+"""A Docker engine of a test's own: one that may be killed, or that does not see our folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import leaks
+import pytest
+
+START_S = 30.0
+
+
+class PrivateEngine:
+    """A dockerd with everything in `folder`, without networks. `hide`: a folder it does not see."""
+
+    def __init__(self, folder: Path, hide: Path | None) -> None:
+        self._folder = folder
+        self._hide = hide
+        self.url = f"unix://{folder}/docker.sock"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        words = [
+            "exec dockerd --bridge none --iptables=false --ip6tables=false",
+            f"--data-root {self._folder}/data --exec-root {self._folder}/exec",
+            f"-p {self._folder}/pid -H {self.url} >>{self._folder}/log 2>&1",
+        ]
+        hide = f"mount -t tmpfs none {self._hide} && " if self._hide else ""
+        # It outlives the test that happens to need it first, so it is no child of ours.
+        argv = ["setsid", "-f", "unshare", "-m", "sh", "-c", hide + " ".join(words)]
+        env = {name: value for name, value in os.environ.items() if name != leaks.MARK}
+        subprocess.run(argv, env=env, check=True, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_S
+        while not self.answers():
+            if time.monotonic() > deadline:
+                log = (self._folder / "log").read_text()[-2000:]
+                raise AssertionError(f"the private engine does not answer:\n{log}")
+            time.sleep(0.05)
+
+    def answers(self) -> bool:
+        """Whether it answers now."""
+        asked = subprocess.run(["docker", "-H", self.url, "version"], capture_output=True)
+        return asked.returncode == 0
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send dockerd a signal; waits for its end if it is one that ends it."""
+        pid = int((self._folder / "pid").read_text())
+        os.kill(pid, number)
+        while number in (signal.SIGTERM, signal.SIGKILL) and leaks.status(pid)[0] not in ("", "Z"):
+            time.sleep(0.02)
+        if number is signal.SIGKILL:
+            (self._folder / "pid").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Stop it, and whatever it left."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            self.signal(signal.SIGTERM)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int((self._folder / "exec/containerd/containerd.pid").read_text()), 9)
+
+    def load(self, *images: str) -> None:
+        """Copy images of the shared engine into this one."""
+        save = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
+        with save:
+            subprocess.run(["docker", "-H", self.url, "load", "-q"], stdin=save.stdout, check=True)
+        assert save.returncode == 0
+
+
+@contextmanager
+def private_engine(folder: Path, hide: Path | None = None) -> Generator[PrivateEngine]:
+    """A private engine that runs; skips the test where none can be started."""
+    if os.geteuid() != 0 or not shutil.which("dockerd") or not shutil.which("unshare"):
+        pytest.skip("only root can start an engine of its own, and dockerd must be installed")
+    engine = PrivateEngine(folder, hide)
+    try:
+        engine.start()
+        yield engine
+    finally:
+        engine.close()
+        shutil.rmtree(folder, ignore_errors=True)
