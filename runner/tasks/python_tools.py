@@ -33,9 +33,9 @@ class Done:
 
 
 class _Reader:
-    """Logs a tool's lines at DEBUG and keeps what is asked for later."""
+    """Keeps what a tool says, and logs its lines at DEBUG if there is a log."""
 
-    def __init__(self, ctx: RunContext) -> None:
+    def __init__(self, ctx: RunContext | None) -> None:
         self._ctx = ctx
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {stream: decoder("replace") for stream in Stream}
@@ -56,8 +56,9 @@ class _Reader:
         *lines, self._open[stream] = re.split(r"\r\n|\r|\n", self._open[stream] + text)
         for line in lines:
             if line.strip():
-                self._ctx.log(Level.DEBUG, line)
                 self.last[stream].append(line)
+                if self._ctx is not None:
+                    self._ctx.log(Level.DEBUG, line)
 
 
 class Tools:
@@ -72,10 +73,13 @@ class Tools:
         self.place = place
         self._env = env
 
-    async def run(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Done:
-        """Run a tool of this machine; a status of 127 where there is no such program."""
+    async def run(self, argv: Sequence[str], *, quiet: bool = False) -> Done:
+        """Run a tool of this machine; a status of 127 where there is no such program.
+
+        `quiet`: what it prints is for us, and not logged.
+        """
         try:
-            return await self._run(self.ctx.runners.process(), argv, env or {})
+            return await self._run(self.ctx.runners.process(), argv, {}, quiet=quiet)
         except RunnerUnavailable as error:
             return Done(127, "", str(error))
 
@@ -97,8 +101,15 @@ class Tools:
         )
         return await self._run(Place(options).runner(self.ctx), argv, env)
 
-    async def _run(self, runner: TaskRunner, argv: Sequence[str], env: Mapping[str, str]) -> Done:
-        reader = _Reader(self.ctx)
+    async def _run(
+        self,
+        runner: TaskRunner,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        quiet: bool = False,
+    ) -> Done:
+        reader = _Reader(None if quiet else self.ctx)
         command = Command(
             argv=argv,
             workdir=self.folder,
@@ -175,7 +186,7 @@ async def _from_uv(tools: Tools, uv: str, wanted: str) -> str:
 
 async def _answering(tools: Tools, path: str, wanted: str) -> str | None:
     """The interpreter behind `path`, if it runs and its version is the wanted one."""
-    done = await tools.run([path, "-c", _VERSION_CODE])
+    done = await tools.run([path, "-c", _VERSION_CODE], quiet=True)
     lines = done.out.splitlines()
     if done.code != 0 or len(lines) != 2:
         return None
