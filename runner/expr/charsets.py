@@ -142,7 +142,28 @@ _JAVA_NAMES = {
     "javaTitleCase": "Lt",
     "javaWhitespace": "Zs Zl Zp",
 }
-_SCRIPTS = ["latin", "greek", "cyrillic", "arabic", "hebrew", "thai", "hangul", "hiragana", "katakana", "devanagari", "armenian", "georgian", "bengali", "tamil", "telugu", "ethiopic", "khmer", "lao", "tibetan", "mongolian"]
+_SCRIPTS = [
+    "latin",
+    "greek",
+    "cyrillic",
+    "arabic",
+    "hebrew",
+    "thai",
+    "hangul",
+    "hiragana",
+    "katakana",
+    "devanagari",
+    "armenian",
+    "georgian",
+    "bengali",
+    "tamil",
+    "telugu",
+    "ethiopic",
+    "khmer",
+    "lao",
+    "tibetan",
+    "mongolian",
+]
 
 
 @lru_cache(64)

@@ -188,8 +188,7 @@ def read_json(text: str) -> object:
         and end < len(text)
         and not text[end].isspace()
         and (
-            (isinstance(value, (int, float))
-            and not isinstance(value, bool))
+            (isinstance(value, (int, float)) and not isinstance(value, bool))
             or _IDENTIFIER.match(text, end)
         )
     ):

@@ -1,0 +1,1 @@
+"""Dates and times as Java's `java.time` has them: zones, patterns, names in many languages."""
