@@ -149,9 +149,9 @@ async def action_or_create(request: web.Request) -> web.Response:
     return await create(request)
 
 
-async def _done(request: web.Request, execution: Execution, status: int = 204) -> web.Response:
-    """No body, but the execution on the paths of 2.0."""
-    if "action" in request.match_info:
+async def _done(request: web.Request, execution: Execution, status: int = 200) -> web.Response:
+    """The execution as it is now; without a body where `status` says so, but on paths of 2.0."""
+    if status == 200 or "action" in request.match_info:
         return await _shown(request, await services(request).store.execution(execution.id))
     return empty(status)
 

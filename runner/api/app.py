@@ -20,6 +20,7 @@ from runner.api import (
     metrics,
     namespaces,
     validate,
+    webhooks,
 )
 from runner.api.answers import SERVER
 from runner.api.problems import errors_as_json
@@ -39,6 +40,7 @@ ROUTES: tuple[web.RouteTableDef, ...] = (
     namespaces.ROUTES,
     validate.ROUTES,
     flows.ROUTES,
+    webhooks.ROUTES,
     executions.ROUTES,
     actions.ROUTES,  # last: its `POST /executions/{namespace}/{id}` takes what nobody else does
 )

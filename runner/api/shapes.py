@@ -64,6 +64,16 @@ def _given(outputs: Any) -> Any:
     return outputs
 
 
+def without_nulls(value: Any) -> Any:
+    """The value without the members of maps that are null, as Kestra shows variables."""
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value)
+        return {key: without_nulls(item) for key, item in items.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in cast("list[Any]", value)]
+    return value
+
+
 def execution_json(execution: Execution, runs: Sequence[TaskRun], flow: Flow | None = None) -> Json:
     """An execution with its task runs; `flow` gives the variables that no task replaced."""
     variables = execution.variables
@@ -80,7 +90,7 @@ def execution_json(execution: Execution, runs: Sequence[TaskRun], flow: Flow | N
             "inputs": plain(execution.inputs),
             "outputs": _given(plain(execution.outputs)),
             "labels": labels_json(execution.labels),
-            "variables": plain(variables),
+            "variables": plain(without_nulls(variables)),
             "state": state_json(execution.history),
             "parentId": execution.parent_id,
             "originalId": execution.original_id or execution.id,
@@ -151,7 +161,7 @@ def trigger_cause_json(cause: TriggerCause) -> Json:
     """What started an execution."""
     document: Json = {"id": cause.id, "type": cause.type}
     if cause.variables:
-        document["variables"] = plain(cause.variables)
+        document["variables"] = plain(without_nulls(cause.variables))
     return document
 
 
