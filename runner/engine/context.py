@@ -16,7 +16,7 @@ from runner.engine.variables import Variables, of_task, root
 from runner.errors import TaskFailed
 from runner.expr import Scope, render_typed, render_value
 from runner.model import convert
-from runner.model.catalog import PropertyInfo, catalog, type_expression
+from runner.model.catalog import PropertyInfo, TypeExpression, catalog, type_expression
 from runner.model.execution import Execution, Label, Level, Metric, Outputs, TaskRun
 from runner.model.flow import Flow, Task
 from runner.model.state import State
@@ -32,15 +32,9 @@ if TYPE_CHECKING:
     from runner.engine.engine import Engine
 
 
+_BOOLEAN, _INTEGER = type_expression("boolean"), type_expression("integer")
+_DURATION = type_expression("duration")
 _TEXTS, _MAP = type_expression("list<string>"), type_expression("map")
-
-
-def _as_texts(value: object) -> Sequence[str]:
-    return convert.convert(value, _TEXTS)
-
-
-def _as_map(value: object) -> Mapping[str, Any]:
-    return convert.convert(value, _MAP)
 
 
 def scope_of_flow(engine: Engine, journal: Journal, *, ended: bool) -> Scope:
@@ -134,35 +128,38 @@ class Context:
 
     async def flag(self, name: str, **more: object) -> bool:
         value = await self._property(name, more)
-        return False if value is None else self._converted(name, convert.boolean, value)
+        return False if value is None else self._converted(name, _BOOLEAN, value)
 
     async def integer(self, name: str, **more: object) -> int | None:
         value = await self._property(name, more)
-        return None if value is None else self._converted(name, convert.integer, value)
+        return None if value is None else self._converted(name, _INTEGER, value)
 
     async def duration(self, name: str, **more: object) -> timedelta | None:
         value = await self._property(name, more)
-        return None if value is None else self._converted(name, convert.duration, value)
+        return None if value is None else self._converted(name, _DURATION, value)
 
     async def texts(self, name: str, **more: object) -> Sequence[str]:
         value = await self._property(name, more)
-        return () if value is None else self._converted(name, _as_texts, value)
+        return () if value is None else self._converted(name, _TEXTS, value)
 
     async def mapping(self, name: str, **more: object) -> Mapping[str, Any]:
         value = await self._property(name, more)
-        return {} if value is None else self._converted(name, _as_map, value)
+        return {} if value is None else self._converted(name, _MAP, value)
 
-    def _converted(self, name: str, function: Any, value: Any) -> Any:
+    def _converted(self, name: str, type_: TypeExpression, value: Any) -> Any:
         try:
-            return function(value)
+            return convert.convert(value, type_)
+        except convert.CastFailed as error:
+            raise TaskFailed(str(error)) from error
         except ValueError as error:
-            raise TaskFailed(f"{error} (property '{name}' of task '{self.task.id}')") from error
+            where = f"property '{name}' of task '{self.task.id}'"
+            raise TaskFailed(f"Invalid value for {where}: {error}") from error
 
     async def timeout(self) -> timedelta | None:
         """The task's `timeout`, rendered; None if it has none."""
         if self.task.timeout is None:
             return None
-        return self._converted("timeout", convert.duration, await self.render(self.task.timeout))
+        return self._converted("timeout", _DURATION, await self.render(self.task.timeout))
 
     def log(self, level: Level, message: str) -> None:
         if self.task.log_level is None or level.rank >= self.task.log_level.rank:

@@ -39,6 +39,17 @@ class ConversionFailed(ValueError):
     """A value does not fit its type; the text is the message, worded as Kestra's."""
 
 
+class CastFailed(ConversionFailed):
+    """A value that Kestra takes for text as it is, and is not; the text is Kestra's own."""
+
+    def __init__(self, value: object) -> None:
+        have, want = _java_class(value), "java.lang.String"
+        super().__init__(
+            f"class {have} cannot be cast to class {want} "
+            f"({have} and {want} are in module java.base of loader 'bootstrap')"
+        )
+
+
 T = TypeVar("T")
 
 _INT32 = range(-(2**31), 2**31)
@@ -315,9 +326,7 @@ def _convert_list(value: object, type_: TypeExpression, values: Sequence[str]) -
         # Kestra casts the items of a list that stands in the flow to text (script-tasks 1.2).
         for entry in found:
             if entry is not None and not isinstance(entry, str):
-                raise ConversionFailed(
-                    f"class {_java_class(entry)} cannot be cast to class java.lang.String"
-                )
+                raise CastFailed(entry)
     return [convert(entry, item, values) for entry in found]
 
 
