@@ -25,6 +25,10 @@ _EXAMPLES: Mapping[Kind, str] = {
 }
 
 
+_FAMILIES = {"inputs": "Input", "retries": "Retry", "slas": "SLA"}
+_LONGEST_NAME = 256
+
+
 class Common:
     """The catalogue, the complaints and the converter of one flow, and where its parts stand.
 
@@ -145,7 +149,7 @@ class Common:
         if node is None:
             return None
         if not isinstance(node, Map):
-            self.no_map(node, mark, path, family)
+            self.no_map(node, mark, path, _FAMILIES[family])
             return None
         word = text(plain(node.get("type")))
         info = None if word is None else lookup(word)
@@ -163,7 +167,10 @@ class Common:
 def own_path(node: Map, path: str) -> str:
     """How Kestra names a task in messages about its own properties: by its id."""
     id_ = node.get("id")
-    return path if id_ in (None, "") or is_collection(id_) else str(text(id_))
+    if id_ in (None, "") or is_collection(id_):
+        return path
+    name = str(text(id_))
+    return name if len(name) <= _LONGEST_NAME else path
 
 
 def without(node: Map, names: set[str]) -> Map:

@@ -51,7 +51,7 @@ class Converter:
     def properties(self, node: Map, info: TypeInfo, path: str) -> dict[str, Any]:
         """The properties of `node` by their proper names, converted; those that fail are left out.
 
-        Unknown and missing ones are noted.
+        Unknown and missing ones are noted; the value of `type` is not looked at in typed maps.
         """
         found: dict[str, Any] = {}
         for key, value in node.items():

@@ -161,9 +161,13 @@ class Merger:
         return self._matching[type_name]
 
     def _fitting(self, default: Default, type_name: str) -> Map:
-        """The values of a default that the type has; those for a whole package may not fit all."""
+        """The values of a default that the type has.
+
+        One for a whole package need not fit all types in it; one for a type that does not fit was
+        noted where it stands.
+        """
         info = self._catalog.any_kind(type_name)
-        if info is None or self._catalog.any_kind(default.type) is not None:
+        if info is None:
             return default.values
         made = Map(default.values.line, default.values.column)
         for key, value in default.values.items():

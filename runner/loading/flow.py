@@ -185,9 +185,14 @@ class _FlowReader:
         apart = {*_BRANCHES, "inputs", "outputs", "triggers", "labels", "retry", "sla", "checks"}
         simple = Map(self.root.line, self.root.column)
         for key, value in self.root.items():
-            # Published examples carry `extend` for a website; it is no part of the flow.
-            if key not in apart and key != "extend":
-                simple.put(key, value, self.root.mark(key))
+            mark = self.root.mark(key)
+            if key in apart or key == "extend":
+                # Published examples carry `extend` for a website; it is no part of the flow.
+                continue
+            if key in info.properties:
+                simple.put(key, value, mark)
+            else:
+                self.complaints.unknown_property(key, mark, key, info)
         return self.parts.converter.properties(simple, _without(info, apart), "")
 
     def _tasks(self, name: str) -> tuple[Task, ...]:
