@@ -19,7 +19,12 @@ Outputs = Mapping[str, Any]
 
 def new_id() -> str:
     """A random id of 22 base-62 characters, as Kestra's."""
-    number = int.from_bytes(os.urandom(16))
+    return id_from(os.urandom(16))
+
+
+def id_from(data: bytes) -> str:
+    """The id that 16 bytes stand for."""
+    number = int.from_bytes(data)
     digits: list[str] = []
     for _ in range(22):
         number, digit = divmod(number, 62)
