@@ -92,15 +92,16 @@ def read_text(path: Path | str) -> str:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise FlowInvalid([_unreadable(file, f"The file cannot be read: {why}")]) from error
-    with os.fdopen(handle, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise FlowInvalid([_unreadable(file, "This is no regular file")])
-        try:
+        with os.fdopen(handle, "rb", closefd=False) as stream:
             data = stream.read(4 * MAX_CHARACTERS + 1)
-        except OSError as error:
-            why = f"The file cannot be read: {error.strerror}"
-            raise FlowInvalid([_unreadable(file, why)]) from error
+    except OSError as error:
+        why = f"The file cannot be read: {error.strerror}"
+        raise FlowInvalid([_unreadable(file, why)]) from error
+    finally:
+        os.close(handle)
     return decode(data, file)
 
 
