@@ -1,1 +1,1 @@
-"""What starts executions by itself."""
+"""What starts executions by itself: schedules, webhooks, ends of other flows."""
