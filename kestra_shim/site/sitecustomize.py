@@ -26,6 +26,20 @@ def _prepare():
             setattr(builtins, name, value)
 
 
+def _hide():
+    """Show scripts the PYTHONPATH that they would see without us; children inherit ours still.
+
+    Only Python's own view of the environment changes, not what the C library hands to children.
+    """
+    shown, name = getattr(os.environ, "_data"), os.environ.encodekey("PYTHONPATH")  # noqa: B009 - private, but the only way that leaves the C library's view alone
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    rest = [entry for entry in entries if not entry or os.path.abspath(entry) != _HERE]
+    if rest and rest != [""]:
+        shown[name] = os.environ.encodevalue(os.pathsep.join(rest))
+    else:
+        shown.pop(name, None)
+
+
 def _next():
     """The loader of the next `sitecustomize` after ours on sys.path, and its empty module."""
     # Always there, unlike importlib.
@@ -43,6 +57,7 @@ def _next():
 try:
     if sys.version_info >= (3, 8):
         _prepare()
+        _hide()
     _found = _next()
 except Exception:  # noqa: BLE001 - a script must never fail because of us
     _found = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES
 from runner.tasks.registry import Registered, registered
 
 _CORE = "io.kestra.plugin.core"
-_SCRIPTS = "io.kestra.plugin.scripts"
 
 _FAMILIES: dict[str, tuple[str, ...]] = {
     "branches": tuple(
@@ -60,11 +60,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         f"{_CORE}.trigger.Toggle",
     ),
     "templating": (f"{_CORE}.templating.TemplatedTask",),
-    "script": tuple(
-        f"{_SCRIPTS}.{language}.{kind}"
-        for language in ("python", "shell", "node")
-        for kind in ("Script", "Commands")
-    ),
+    "script": (*SCRIPT_TYPES, *COMMANDS_TYPES),
 }
 
 MODULES: dict[str, str] = {

@@ -116,6 +116,26 @@ def test_the_shim_twice_on_the_path_is_the_shim_once(one_script: Script) -> None
     assert lines == ["1"]
 
 
+@pytest.mark.parametrize("theirs", ["", "/opt/lib"])
+def test_a_script_sees_the_python_path_that_is_its_own(script: Script, theirs: str) -> None:
+    path = os.pathsep.join(filter(None, (str(site_path), theirs)))
+
+    shown = script.lines(
+        "import os\nprint(os.environ.get('PYTHONPATH', ''))", env={"PYTHONPATH": path}
+    )
+
+    assert shown == [theirs]
+
+
+def test_a_python_that_a_script_starts_can_import_kestra_too(script: Script) -> None:
+    lines = script.lines(
+        "import subprocess, sys\n"
+        "subprocess.run([sys.executable, '-c', 'import kestra; print(kestra.Kestra.__name__)'])",
+    )
+
+    assert lines == ["Kestra"]
+
+
 def test_a_missing_library_beside_it_breaks_nothing(one_script: Script) -> None:
     alone = one_script.folder / "alone"
     alone.mkdir()
