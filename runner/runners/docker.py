@@ -29,6 +29,9 @@ from runner.runners.limits import check_size
 from runner.runners.side_file import SideFolder
 from runner.settings import Settings
 
+_LAST_WORDS_S = 1
+"""How long the output of a container that was stopped is still read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
@@ -184,7 +187,9 @@ class DockerRunner:
         failed: RunnerUnavailable | None = None
         ended: Ended | None = None
         async with anyio.create_task_group() as group:
-            group.start_soon(output.follow, attached)
+            # It goes on while the container is being stopped: its last words count.
+            following = anyio.CancelScope(shield=True)
+            group.start_soon(output.follow, attached, following)
             try:
                 await engine.start(container.id)
                 ended = await container.ending(output, self._lost_after)
@@ -193,11 +198,13 @@ class DockerRunner:
                 # Raised below, not here, where the task group would wrap it.
                 failed = error
             except BaseException:
-                limit_s = options.kill_grace.total_seconds() + 30
-                with anyio.move_on_after(limit_s, shield=True):
+                with anyio.move_on_after(options.kill_grace.total_seconds() + 30, shield=True):
                     await engine.kill(container.id, options.kill_grace)
+                with anyio.move_on_after(_LAST_WORDS_S, shield=True):
+                    await output.ended.wait()
                 raise
-            group.cancel_scope.cancel()
+            finally:
+                following.cancel()
         if failed is not None:
             raise failed
         assert ended is not None

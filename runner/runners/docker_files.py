@@ -131,6 +131,8 @@ class Files:
         except EngineError as error:
             if error.status != 404:
                 raise
+            if await engine.inspect(container) is None:
+                raise TaskFailed("The container was removed with the task's files") from error
             raise TaskFailed("The script removed its working directory") from error
 
 

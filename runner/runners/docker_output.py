@@ -29,17 +29,16 @@ class Output:
         self.chunks = 0
         self.ended = anyio.Event()
 
-    async def follow(self, attached: Attached) -> None:
-        """Emit what comes through an attached stream, until its end.
+    async def follow(self, attached: Attached, scope: anyio.CancelScope) -> None:
+        """Emit what comes through an attached stream, until its end or until `scope` is cancelled.
 
         Its end says nothing about the container: the engine may have gone (reliability D3).
         """
-        try:
+        with scope:
             while (message := await self._next(attached)) is not None:
                 await self._send(Stream(message[0]), message[1])
                 await anyio.lowlevel.checkpoint()
-        finally:
-            self.ended.set()
+        self.ended.set()
 
     async def _next(self, attached: Attached) -> tuple[int, bytes] | None:
         try:
