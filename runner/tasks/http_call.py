@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,7 +44,6 @@ class Call:
     connect_s: float | None = None
     read_idle_s: float = _READ_IDLE_S
     proxy: str | None = None
-    proxy_auth: aiohttp.BasicAuth | None = None
     follow_redirects: bool = True
     trust_all: bool = False
     allow_failed: bool = False
@@ -72,9 +72,6 @@ def read_call(properties: Mapping[str, Any]) -> Call:
     _authorize(options, headers)
     connect = timeout.duration("connectTimeout") or options.duration("connectTimeout")
     idle = timeout.duration("readIdleTimeout") or options.duration("readTimeout")
-    address = _proxy(proxy, options)
-    user = proxy.text("username") or options.text("proxyUsername")
-    password = proxy.text("password") or options.text("proxyPassword")
     trusting = (options.part("ssl"), read.part("sslOptions"))
     return Call(
         method=(read.text("method") or "GET").upper(),
@@ -86,8 +83,7 @@ def read_call(properties: Mapping[str, Any]) -> Call:
         charset=options.text("defaultCharset") or "UTF-8",
         connect_s=connect.total_seconds() if connect else None,
         read_idle_s=idle.total_seconds() if idle else _READ_IDLE_S,
-        proxy=address,
-        proxy_auth=aiohttp.BasicAuth(user, password or "") if address and user else None,
+        proxy=_proxy(proxy, options),
         follow_redirects=options.flag_or("followRedirects", default=True),
         trust_all=any(part.flag("insecureTrustAllCertificates") for part in trusting),
         allow_failed=bool(options.flag("allowFailed") or read.flag("allowFailed")),
@@ -140,8 +136,8 @@ def _authorize(options: PropertyReader, headers: dict[str, str]) -> None:
         case other:
             raise TaskFailed(f"options.auth.type: '{other}' is none of BASIC, BEARER")
     if user is not None:
-        basic = aiohttp.BasicAuth(user, password or "", encoding="utf-8")
-        headers.setdefault("Authorization", basic.encode())
+        pair = b64encode(f"{user}:{password or ''}".encode()).decode()
+        headers.setdefault("Authorization", f"Basic {pair}")
 
 
 def _proxy(proxy: PropertyReader, options: PropertyReader) -> str | None:
@@ -152,7 +148,9 @@ def _proxy(proxy: PropertyReader, options: PropertyReader) -> str | None:
     if kind != "HTTP":
         raise TaskFailed("options.proxy.type: only HTTP proxies are supported")
     port = proxy.integer("port") or options.integer("proxyPort") or 80
-    return f"http://{address}:{port}"
+    user = proxy.text("username") or options.text("proxyUsername")
+    password = proxy.text("password") or options.text("proxyPassword")
+    return str(URL.build(scheme="http", user=user, password=password, host=address, port=port))
 
 
 @asynccontextmanager
@@ -176,7 +174,6 @@ async def answered(call: Call, files: Files) -> AsyncGenerator[aiohttp.ClientRes
                     headers=headers,
                     data=data,
                     proxy=call.proxy,
-                    proxy_auth=call.proxy_auth,
                     allow_redirects=call.follow_redirects,
                     max_redirects=MAX_REDIRECTS,
                     ssl=_insecure() if call.trust_all else True,
