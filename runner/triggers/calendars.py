@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Protocol
 
 from cronsim import CronSim, CronSimError
@@ -18,8 +19,10 @@ _NICKNAMES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_HOUR, _DAY, _WEEKDAY = 2, 3, 5
+_DAY, _WEEKDAY = 3, 5
+_DAY_LONG = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
+_TICK = timedelta(microseconds=1)
 
 
 class Calendar(Protocol):
@@ -78,58 +81,91 @@ class Cron:
             self._never = True
             hours = set()
         self._every_hour = len(hours) == 24
-        if self._every_hour:
-            fields[_HOUR] = "*"
-            self._expression = " ".join(fields)
 
     def next(self, after: datetime) -> datetime | None:
         """The first date after that moment, None if there is none for decades."""
-        return next((date for date in self._dates(after, reverse=False) if date > after), None)
+        walk = self._elapsed if self._every_hour else self._on_the_wall
+        return next((date for date in walk(after, reverse=False) if date > after), None)
 
     def previous(self, before: datetime) -> datetime | None:
         """The last date before that moment, None if there is none for decades."""
-        found = next((date for date in self._dates(before, reverse=True) if date < before), None)
-        if found is None:
-            return None
-        # Backwards, the second of two equal hours can be passed over.
-        while (later := self.next(found)) is not None and later < before:
-            found = later
-        return found
+        walk = self._elapsed if self._every_hour else self._on_the_wall
+        return next((date for date in walk(before, reverse=True) if date < before), None)
 
-    def _dates(self, start: datetime, *, reverse: bool) -> Iterator[datetime]:
-        """Dates from about `start` on, in order; equal ones may repeat."""
-        if self._never:
-            return
+    def _slots(self, wall: datetime, *, reverse: bool) -> Iterator[datetime]:
+        """Times on a wall whose clock is never changed, beyond `wall`."""
+        if not self._never:
+            with suppress(OverflowError):  # the end of the calendar
+                yield from CronSim(self._expression, wall, reverse)
+
+    def _on_the_wall(self, start: datetime, *, reverse: bool) -> Iterator[datetime]:
+        """The moments of slots from about `start` on, in order; equal ones may repeat."""
         local = start.astimezone(self._zone)
-        try:
-            if self._every_hour:
-                for date in CronSim(self._expression, local, reverse):
-                    yield date.astimezone(UTC)
-            else:
-                wall = local.replace(tzinfo=None, fold=0)
-                if reverse and local.fold:
-                    wall += _repeated(local)
-                for slot in CronSim(self._expression, wall, reverse):
-                    yield self._moment(slot)
-        except OverflowError:
-            return  # the end of the calendar
+        wall = local.replace(tzinfo=None, fold=0)
+        if reverse and local.fold:
+            wall += _repeated(local)
+        for slot in self._slots(wall, reverse=reverse):
+            yield self._moment(slot)
 
-    def _moment(self, slot: datetime) -> datetime:
-        """The moment of a time on the wall."""
-        before = slot.replace(tzinfo=self._zone, fold=0).astimezone(UTC)
-        if before.astimezone(self._zone).replace(tzinfo=None, fold=0) == slot:
-            return before
-        # The clock was put forward over it: look for the second at which that was done.
-        early = slot.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
-        offset = before.astimezone(self._zone).utcoffset()
-        low, high = 0, int((before - early).total_seconds())
+    def _elapsed(self, start: datetime, *, reverse: bool) -> Iterator[datetime]:
+        """The first moment beyond `start` whose local time is a slot, if there is one.
+
+        The clock is taken for one that is never changed, up to the next change of it.
+        """
+        offset = self._offset(start - _TICK if reverse else start)
+        while True:
+            wall = (start + offset).replace(tzinfo=None)
+            slot = next(self._slots(wall, reverse=reverse), None)
+            if slot is None:
+                return
+            date = slot.replace(tzinfo=UTC) - offset
+            change = self._change(start, date, offset)
+            if change is None:
+                yield date
+                return
+            start = change if reverse else change - _SECOND
+            offset = self._offset(change - _TICK if reverse else change)
+
+    def _offset(self, moment: datetime) -> timedelta:
+        return moment.astimezone(self._zone).utcoffset() or timedelta()
+
+    def _change(self, start: datetime, end: datetime, offset: timedelta) -> datetime | None:
+        """The change of the clock between `start` and `end` that comes first from `start`.
+
+        `offset` holds at the side of `start`. Given is the first moment of the later offset.
+        """
+        if isinstance(self._zone, timezone):
+            return None
+        forward = end > start
+        step = _DAY_LONG if forward else -_DAY_LONG
+        near, far = start, start
+        while far != end:
+            near, far = far, min(far + step, end) if forward else max(far + step, end)
+            if self._offset(far) != offset:
+                early, late = (near, far) if forward else (far, near)
+                return self._first(early, late, self._offset(far) if forward else offset)
+        return None
+
+    def _first(self, early: datetime, late: datetime, offset: timedelta) -> datetime:
+        """The first second after `early`, at most `late`, at which `offset` holds until `late`."""
+        low, high = 0, int((late - early).total_seconds())
+        early = late - high * _SECOND
         while low < high:
             middle = (low + high) // 2
-            if (early + middle * _SECOND).astimezone(self._zone).utcoffset() == offset:
+            if self._offset(early + middle * _SECOND) == offset:
                 high = middle
             else:
                 low = middle + 1
         return early + low * _SECOND
+
+    def _moment(self, slot: datetime) -> datetime:
+        """The moment of a time on the wall."""
+        late = slot.replace(tzinfo=self._zone, fold=0).astimezone(UTC)
+        if late.astimezone(self._zone).replace(tzinfo=None, fold=0) == slot:
+            return late
+        # The clock was put forward over it.
+        early = slot.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
+        return self._first(early, late, self._offset(late))
 
 
 def _without_star(field: str, everything: str) -> str:

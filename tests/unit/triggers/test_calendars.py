@@ -212,7 +212,7 @@ def some_of(*numbers: int) -> st.SearchStrategy[set[int]]:
     return st.sets(st.sampled_from(numbers), min_size=1, max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     where=st.sampled_from(NEAR_CHANGES),
     offset=st.integers(0, 6 * 3600),
