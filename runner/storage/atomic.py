@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from pathlib import Path
 
@@ -38,7 +37,8 @@ def _fill(temp: Path, source: Path | bytes, move: bool) -> None:
     if isinstance(source, bytes):
         with temp.open("wb") as file:
             file.write(source)
-            _sync(file.fileno())
+            file.flush()
+            os.fsync(file.fileno())
         return
     if move and _rename(source, temp):
         return
@@ -51,8 +51,10 @@ def _fill(temp: Path, source: Path | bytes, move: bool) -> None:
     with os.fdopen(origin, "rb") as reading, temp.open("wb") as writing:
         if not stat.S_ISREG(os.fstat(origin).st_mode):
             raise TaskFailed(f"{source} is not a regular file")
-        shutil.copyfileobj(reading, writing, 1 << 20)
-        _sync(writing.fileno())
+        while piece := reading.read(1 << 20):
+            writing.write(piece)
+        writing.flush()
+        os.fsync(writing.fileno())
     if move:
         source.unlink()
 
@@ -73,7 +75,7 @@ def _rename(source: Path, temp: Path) -> bool:
     temp.chmod(0o644)
     file = os.open(temp, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        _sync(file)
+        os.fsync(file)
     finally:
         os.close(file)
     return True
@@ -88,10 +90,6 @@ def _make_folders(folder: Path) -> None:
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
         _sync_folder(path.parent)
-
-
-def _sync(file: int) -> None:
-    os.fsync(file)
 
 
 def _sync_folder(folder: Path) -> None:
