@@ -66,8 +66,12 @@ class Container:
     async def _wait(self) -> Ended:
         code: int | None = None
         while True:
-            with anyio.move_on_after(SECOND_OPINION_S):
-                code = await self._engine.wait(self.id)
+            try:
+                with anyio.move_on_after(SECOND_OPINION_S):
+                    code = await self._engine.wait(self.id)
+            except EngineError as error:
+                if error.status != 404:
+                    raise
             found = await self._engine.inspect(self.id)
             if found is None:
                 return Ended(exit_code=137 if code is None else code, gone=True)

@@ -11,7 +11,9 @@ import anyio
 import anyio.to_thread
 
 from runner.runners.docker_archive import read_file
-from runner.runners.docker_client import CALL_LIMIT, Engine, EngineError
+from runner.runners.docker_client import Engine, EngineError
+from runner.runners.docker_container import made
+from runner.runners.docker_request import RUN_LABEL
 from runner.settings import INSTANCE_LABEL
 
 Mount = Mapping[str, Any]
@@ -82,21 +84,16 @@ class Visibility:
             "Image": image,
             "Cmd": ["none"],
             "Entrypoint": [""],
-            "Labels": {INSTANCE_LABEL: self._instance},
+            "Labels": {INSTANCE_LABEL: self._instance, RUN_LABEL: token_hex(8)},
             "HostConfig": {"Mounts": [bind(folder, "/eyas-probe", read_only=True)]},
         }
+        container_name = f"eyas-probe-{token_hex(8)}"
         try:
-            container = await self._engine.create(config, f"eyas-probe-{token_hex(8)}")
+            async with made(self._engine, config, container_name, keep=lambda: False) as container:
+                return await read_file(self._engine, container, f"/eyas-probe/{name}", 65536)
         except EngineError:
             # "bind source path does not exist", in the words of whatever engine it is.
             return None
-        try:
-            return await read_file(self._engine, container, f"/eyas-probe/{name}", 65536)
-        except EngineError:
-            return None
-        finally:
-            with anyio.move_on_after(CALL_LIMIT.total_seconds(), shield=True):
-                await self._engine.remove(container)
 
 
 def _is_within(folder: Path, root: Path) -> bool:
