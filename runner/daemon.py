@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 import structlog
 from aiohttp import web
+from anyio.abc import TaskStatus
 
 from runner.api.app import make_app
 from runner.api.security import is_loopback
@@ -42,8 +43,15 @@ class PortInUse(RunnerError):
     """The address cannot be listened on."""
 
 
-async def serve(settings: Settings, flows_dir: Path, *, stop: anyio.Event | None = None) -> None:
-    """Run the flows of a folder and answer the API, until SIGTERM, SIGINT or `stop`.
+async def serve(
+    settings: Settings,
+    flows_dir: Path,
+    *,
+    task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run the flows of a folder and answer the API, until SIGTERM or SIGINT, or cancelled.
+
+    `task_status` is told the port that is listened on, which for port 0 the system chose.
 
     Raises:
         SettingInvalid: it would listen where others can reach it, without credentials.
@@ -52,18 +60,16 @@ async def serve(settings: Settings, flows_dir: Path, *, stop: anyio.Event | None
         PortInUse: somebody else listens there.
     """
     check_exposure(settings)
-    stop = stop or anyio.Event()
-    with state_lock(settings.state_dir):
+    with state_lock(settings.state_dir), bound(settings) as listener:
+        stop, port = anyio.Event(), listener.getsockname()[1]
         async with _opened(settings, flows_dir) as services, anyio.create_task_group() as group:
             group.start_soon(_stop_on_signal, stop)
             group.start_soon(services.folder.watch, name="watch flows")
-            async with _listening(services):
-                address = f"http://{settings.host}:{settings.port}"
+            async with _answering(services, listener):
                 flows = sum(1 for _ in services.flows.all())
-                log.info(
-                    "daemon.ready", address=address, flows=flows, state=str(settings.state_dir)
-                )
+                log.info("daemon.ready", address=f"http://{settings.host}:{port}", flows=flows)
                 _notify("READY=1")
+                task_status.started(port)
                 await stop.wait()
                 _notify("STOPPING=1")
             await _drain(services)
@@ -106,6 +112,25 @@ def state_lock(folder: Path) -> Generator[None]:
         os.close(handle)
 
 
+@contextmanager
+def bound(settings: Settings) -> Generator[socket.socket]:
+    """A socket at the address to listen on; port 0 has the system choose one.
+
+    Raises:
+        PortInUse: it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+            listener.listen(128)
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            raise PortInUse(f"Cannot listen on {where}: {error.strerror or error}") from error
+        yield listener
+
+
 @asynccontextmanager
 async def _opened(settings: Settings, flows_dir: Path) -> AsyncGenerator[Services]:
     """Everything the API works with, opened in order and closed backwards."""
@@ -136,20 +161,14 @@ async def _opened(settings: Settings, flows_dir: Path) -> AsyncGenerator[Service
 
 
 @asynccontextmanager
-async def _listening(services: Services) -> AsyncGenerator[None]:
+async def _answering(services: Services, listener: socket.socket) -> AsyncGenerator[None]:
     """Answer requests meanwhile; afterwards no new connection is taken."""
-    settings = services.settings
-    runner = web.AppRunner(make_app(services), handle_signals=False, access_log=None)
+    runner = web.AppRunner(
+        make_app(services), handle_signals=False, access_log=None, shutdown_timeout=1
+    )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, shutdown_timeout=1)
-        try:
-            await site.start()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise PortInUse(
-                f"Cannot listen on {settings.host}:{settings.port}: {reason}"
-            ) from error
+        await web.SockSite(runner, listener).start()
         yield
     finally:
         with anyio.CancelScope(shield=True):

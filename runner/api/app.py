@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -62,6 +62,9 @@ OPEN = frozenset(
 READING_POSTS = frozenset({"/executions/latest", "/flows/validate", "/namespaces/autocomplete"})
 """Routes that are no GET and change nothing all the same."""
 
+WEBHOOKS = "/executions/webhook/"
+"""Paths that name a secret of their own, and so need no credentials; each starts an execution."""
+
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -83,24 +86,30 @@ def routes() -> Iterator[Route]:
     for prefix in (f"{API}/{TENANT}", API):
         for table in ROUTES:
             for each in _defined(table):
-                writes = each.method not in _READING and each.path not in READING_POSTS
+                reads = each.method in _READING or each.path in READING_POSTS
+                writes = not reads or WEBHOOKS in each.path
                 yield Route(each.method, f"{prefix}{each.path}", each.handler, writes)
 
 
 def make_app(services: Services) -> web.Application:
     """The application, with everything that stands between a request and its handler."""
-    table = tuple(routes())
+    opened: set[web.AbstractRoute] = set()
+    refused: set[web.AbstractRoute] = set()
     app = web.Application(
         middlewares=[
+            Guard(services.settings, services.token).middleware(opened),
             errors_as_json,
-            Guard(services.settings, services.token).middleware(_open(table)),
-            _read_only(table if services.settings.read_only else ()),
+            _refuse(refused),
         ],
         client_max_size=MAX_BODY_BYTES,
     )
     app[SERVICES] = services
-    for route in table:
-        app.router.add_route(route.method, route.pattern, route.handler)
+    for route in routes():
+        added = app.router.add_route(route.method, route.pattern, route.handler)
+        if (route.method, route.pattern) in OPEN or WEBHOOKS in route.pattern:
+            opened.add(added)
+        if route.writes and services.settings.read_only:
+            refused.add(added)
     app.on_response_prepare.append(_name_server)
     return app
 
@@ -115,21 +124,12 @@ def _defined(table: web.RouteTableDef) -> Iterator[web.RouteDef]:
             yield each
 
 
-def _open(table: tuple[Route, ...]) -> frozenset[tuple[str, str]]:
-    webhooks = {
-        (route.method, route.pattern) for route in table if "/executions/webhook/" in route.pattern
-    }
-    return OPEN | webhooks
-
-
-def _read_only(table: tuple[Route, ...]) -> Middleware:
-    """Refuses every route of the table that changes something."""
-    refused = {(route.method, route.pattern) for route in table if route.writes}
+def _refuse(refused: Set[web.AbstractRoute]) -> Middleware:
+    """Refuses these routes: they change something, and that is switched off."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        resource = request.match_info.route.resource
-        if resource is not None and (request.method, resource.canonical) in refused:
+        if request.match_info.route in refused:
             raise ReadOnly
         return await handler(request)
 

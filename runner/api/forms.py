@@ -34,10 +34,7 @@ async def form(request: web.Request, files: frozenset[str]) -> AsyncGenerator[Ma
         UnsupportedMedia: the body is not multipart.
         BadRequest: it cannot be read.
     """
-    if not request.can_read_body and not request.content_type.startswith("multipart/"):
-        yield {}
-        return
-    if request.content_type == "application/octet-stream" and not request.body_exists:
+    if not request.can_read_body:
         yield {}
         return
     if request.content_type != "multipart/form-data":

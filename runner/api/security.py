@@ -7,13 +7,13 @@ to everybody is named by exact routes in `app.py` (decision 9, reliability 3.3).
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
+import re
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Set
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,6 +29,7 @@ from runner.settings import Settings
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _FAILURES = 10
 _WINDOW_S = 60.0
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::\d{1,5})?")
 
 
 def is_loopback(host: str) -> bool:
@@ -52,14 +53,13 @@ class Guard:
         self._peers: WeakKeyDictionary[object, bool] = WeakKeyDictionary()
         self._failures: dict[str, list[float]] = {}
 
-    def middleware(self, open_routes: Iterable[tuple[str, str]]) -> Middleware:
-        """The middleware; `open_routes` are method and path pattern of what needs no caller."""
-        opened = frozenset(open_routes)
+    def middleware(self, opened: Set[web.AbstractRoute]) -> Middleware:
+        """The middleware; `opened` are the routes that anybody may call."""
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             refusal = self._foreign(request)
-            if refusal is None and _pattern(request) not in opened:
+            if refusal is None and request.match_info.route not in opened:
                 refusal = self._stranger(request)
             if refusal is not None:
                 return refusal
@@ -179,7 +179,7 @@ def _hash(authorization: str) -> bytes:
     scheme, _, rest = authorization.strip().partition(" ")
     rest = rest.strip()
     if scheme.lower() == "basic":
-        with suppress(binascii.Error, ValueError):
+        with suppress(ValueError):
             rest = base64.b64decode(rest, validate=True).hex()
     text = f"{scheme.lower()} {rest}"
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
@@ -191,18 +191,7 @@ def _unauthorized(request: web.Request, message: str) -> web.Response:
     return response
 
 
-def _pattern(request: web.Request) -> tuple[str, str]:
-    """Method and path pattern of the route that was found; an empty pattern if none was."""
-    resource = request.match_info.route.resource
-    return request.method, resource.canonical if resource is not None else ""
-
-
 def _host(header: str) -> str:
-    """The name in a `Host` header, without the port; empty if it is malformed."""
-    try:
-        parts = urlsplit(f"//{header}")
-        _ = parts.port
-    except ValueError:
-        return ""
-    plain = parts.username is None and not (parts.path or parts.query or parts.fragment)
-    return (parts.hostname or "") if plain else ""
+    """The name in a `Host` header, in lower case and without the port; empty if malformed."""
+    found = _HOST.fullmatch(header)
+    return (found[1] or found[2]).lower() if found else ""
