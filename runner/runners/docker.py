@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from secrets import token_hex
-from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from runner.errors import RunnerUnavailable
 from runner.runners.base import Command, Emit, Outcome
@@ -87,8 +84,6 @@ class DockerRunner:
         image = await host.images.ensure(options, self._warn)
         self._check(host.info, image, options)
         with SideFolder(self._settings.tmp_dir, open_to_all=True) as side:
-            if options.config is not None:
-                await anyio.to_thread.run_sync(_write_config, command, options.config)
             files = await self._files(host, command, options, image, side)
             try:
                 return await self._run_once(host, files, options, image, emit)
@@ -219,15 +214,3 @@ def _environment(command: Command, image: Image) -> Mapping[str, str]:
         env["PYTHONPATH"] = ":".join(part for part in path if part)
         env["EYAS_SIDE_FILE"] = SIDE_FILE
     return env
-
-
-def _write_config(command: Command, config: Mapping[str, Any]) -> None:
-    """Put `config.json` where scripts that call Docker's tools expect it (script-tasks 6.3).
-
-    Only what the flow wrote as `config`: `credentials` never reach the disk.
-    """
-    text = json.dumps(config, separators=(",", ":"), ensure_ascii=False)
-    file = command.workdir / "config.json"
-    file.unlink(missing_ok=True)
-    file.write_text(text, encoding="utf-8")
-    file.chmod(0o644)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.abc import TaskGroup
 
 from runner.errors import RunnerError
 from runner.runners.base import PullProgress, TaskRunner
@@ -57,12 +58,12 @@ class TaskRunners:
         self._lost_after = lost_after
         self._instance = instance_of(settings)
         self._stack = AsyncExitStack()
-        self._group = anyio.create_task_group()
+        self._group: TaskGroup | None = None
         self._hosts: dict[Endpoint, Host] = {}
         self._opening = anyio.Lock()
 
     async def __aenter__(self) -> TaskRunners:
-        await self._group.__aenter__()
+        self._group = await anyio.create_task_group().__aenter__()
         return self
 
     async def __aexit__(
@@ -71,6 +72,7 @@ class TaskRunners:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
+        assert self._group is not None
         # Pulls that nobody waits for any more.
         self._group.cancel_scope.cancel()
         try:
@@ -121,6 +123,8 @@ class TaskRunners:
         from runner.runners.docker_images import Images, PullTiming
         from runner.runners.docker_visibility import Visibility
 
+        if self._group is None:
+            raise RuntimeError("TaskRunners is used outside of its `async with` block")
         endpoint = find_endpoint(self._settings, named)
         async with self._opening:
             if endpoint not in self._hosts:
