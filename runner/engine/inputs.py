@@ -12,12 +12,14 @@ import anyio.to_thread
 
 from runner.engine.input_tree import nested, secrets_in, value_at
 from runner.errors import InputInvalid, RenderFailed
-from runner.expr import Scope, render_typed, render_value
+from runner.expr import Scope, javaregex, render_typed, render_value
+from runner.expr.faults import Fault
 from runner.model import values
 from runner.model.execution import Execution
 from runner.model.flow import Flow, Input, Task
 from runner.model.texts import java_text
 from runner.storage.files import Storage
+from runner.tasks.hash_order import hash_ordered
 
 _FILE_SCHEMES = ("kestra://", "nsfile://")
 _DISABLED = object()
@@ -251,6 +253,8 @@ def _typed(item: Input, value: Any, choices: Sequence[str] | None, yaml: values.
     try:
         parsed = values.parse(item.type, value, yaml, item_type=item_type)
         values.check(item.type, parsed, declared)
+        if item.type in ("STRING", "SECRET"):
+            _check_pattern(parsed, declared.get("validator"))
         # Kestra holds an optional SELECT or ENUM against nothing (flow-model 2).
         held = item.required or item.type == "MULTISELECT"
         if choices is not None and held and not declared.get("allowCustomValue"):
@@ -258,6 +262,18 @@ def _typed(item: Input, value: Any, choices: Sequence[str] | None, yaml: values.
     except ValueError as error:
         raise _invalid(item, str(error)) from error
     return values.plain(parsed)
+
+
+def _check_pattern(text: str, pattern: str | None) -> None:
+    """Raise `ValueError` unless the whole of `text` matches a Java regular expression."""
+    if pattern is None:
+        return
+    try:
+        found = javaregex.search(rf"\A(?:{pattern})\z", text)
+    except Fault as fault:
+        raise ValueError(fault.message) from fault
+    if found is None:
+        raise ValueError(f"it must match the pattern `{pattern}`")
 
 
 def read_yaml(text: str, *, scope: Scope) -> Any:
@@ -273,14 +289,15 @@ def inputs_for_rendering(
 ) -> Mapping[str, Any] | None:
     """The variable `inputs`: the execution's, and defaults of those that it lacks.
 
-    A default with a dotted id comes a second time under that id, as in Kestra. One that cannot
-    be rendered or converted is left out. None: the flow has no inputs and none were given.
+    A default with a dotted id comes a second time under that id, and the order is a HashMap's, as
+    in Kestra. One that cannot be rendered or converted is left out. None: the flow has no inputs
+    and none were given.
     """
     missing = [
         item for item in flow.inputs if item.defaults is not None and item.id not in (inputs or {})
     ]
     if not missing:
-        return inputs
+        return None if inputs is None else hash_ordered(inputs)
     scope = scope or Scope({"flow": {"id": flow.id, "namespace": flow.namespace}})
     added: dict[str, Any] = {}
     for item in missing:
@@ -291,7 +308,7 @@ def inputs_for_rendering(
             continue
         if value is not None:
             added[item.id] = value
-    return {**(inputs or {}), **added}
+    return hash_ordered({**(inputs or {}), **added})
 
 
 def _plain_default(item: Input, scope: Scope) -> Any:

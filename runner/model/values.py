@@ -144,12 +144,8 @@ def _elements(type_: str, raw: Any, yaml: Yaml, item_type: str | None) -> list[A
 
 
 def check(type_: str, value: Any, declared: Mapping[str, Any]) -> None:
-    """Raise unless a parsed value keeps the bounds and patterns that its input declares."""
+    """Raise unless a parsed value keeps the bounds that its input declares."""
     match type_:
-        case "STRING" | "SECRET":
-            pattern = declared.get("validator")
-            if pattern is not None and not re.fullmatch(pattern, value):
-                raise ValueError(f"it must match the pattern `{pattern}`")
         case "EMAIL":
             if not _EMAIL.fullmatch(value):
                 raise ValueError("The input must be a valid email")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.errors import TaskFailed
+from runner.expr import javaregex
+from runner.expr.faults import Fault
 
 _MOST_OPEN_FILES = 256
 
@@ -99,22 +100,28 @@ def _split_round(source: Path, folder: Path, cut: Cut, partitions: int) -> list[
 
 
 def _split_by_group(source: Path, folder: Path, cut: Cut, pattern: str) -> list[Path]:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise TaskFailed(f"Invalid `regexPattern` '{pattern}': {error}") from error
-    if expression.groups < 1:
-        raise TaskFailed(f"Invalid `regexPattern` '{pattern}': it needs a group in parentheses")
     parts: dict[str, Path] = {}
 
     def target(_: int, row: str) -> Path | None:
-        found = expression.search(row)
-        if found is None or found[1] is None:
+        groups = _groups(pattern, row)
+        if groups is None:
             return None
-        return parts.setdefault(found[1], _part(source, folder, len(parts)))
+        if len(groups) < 2:
+            raise TaskFailed(f"Invalid `regexPattern` '{pattern}': it needs a group")
+        if groups[1] is None:
+            return None
+        return parts.setdefault(groups[1], _part(source, folder, len(parts)))
 
     _distribute(source, cut, target)
     return list(parts.values())
+
+
+def _groups(pattern: str, row: str) -> list[str | None] | None:
+    """What the Java expression finds in the row: all of it, and its groups; None: nothing."""
+    try:
+        return javaregex.search(pattern, row)
+    except Fault as fault:
+        raise TaskFailed(f"Invalid `regexPattern`: {fault.message}") from fault
 
 
 def _distribute(source: Path, cut: Cut, target: Callable[[int, str], Path | None]) -> None:

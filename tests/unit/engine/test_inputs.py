@@ -227,6 +227,17 @@ async def test_an_optional_or_custom_choice_is_not_checked(resolve: Resolver) ->
     assert found.values == {"s": "Z", "c": "Z", "m": ["Z"]}
 
 
+async def test_a_text_must_match_its_pattern_as_a_whole_and_by_javas_rules(
+    resolve: Resolver,
+) -> None:
+    flow = flow_of(r"""  - {id: s, type: STRING, validator: "\\p{Lu}\\d+"}""")
+
+    assert (await resolve(flow, s="Ä12")).values == {"s": "Ä12"}
+    for wrong in ("ä12", "Ä12x", "xÄ12", "Ä12\n"):
+        with pytest.raises(InputInvalid, match="it must match the pattern"):
+            await resolve(flow, s=wrong)
+
+
 async def test_only_the_first_wrong_input_is_reported(resolve: Resolver) -> None:
     flow = flow_of("  - {id: n, type: INT}\n  - {id: d, type: DATE}")
 
@@ -354,6 +365,55 @@ async def test_defaults_that_an_execution_lacks_are_there_when_rendering(
         "a.b": 5,
     }
     assert inputs_for_rendering(flow, None) == {"target": "prod", "a.b": 5}
+
+
+async def test_inputs_are_printed_in_the_order_that_kestra_has_them_in(
+    resolve: Resolver,
+) -> None:
+    names = [
+        "s",
+        "i",
+        "f",
+        "b",
+        "dt",
+        "d",
+        "t",
+        "du",
+        "j",
+        "y",
+        "u",
+        "sel",
+        "ms",
+        "arr",
+        "opt",
+        "em",
+    ]
+    flow = flow_of(
+        "\n".join(f"  - {{id: {name}, type: STRING, required: false}}" for name in names)
+    )
+
+    found = inputs_for_rendering(flow, (await resolve(flow)).values)
+
+    # The order of the recorded case f14, which has two more inputs: the table is as large.
+    expected = [
+        "arr",
+        "b",
+        "d",
+        "f",
+        "ms",
+        "em",
+        "i",
+        "j",
+        "dt",
+        "du",
+        "s",
+        "t",
+        "opt",
+        "u",
+        "y",
+        "sel",
+    ]
+    assert [name for name in found or {} if name != "opt"] == [n for n in expected if n != "opt"]
 
 
 def test_a_flow_without_inputs_has_no_variable_of_that_name() -> None:

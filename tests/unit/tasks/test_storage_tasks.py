@@ -110,8 +110,8 @@ async def test_a_file_is_cut_by_its_rows(flows: Flows, how: str, parts: list[str
         ("", "Invalid configuration with no size, count, rows, nor regexPattern"),
         (", bytes: 10B", "Invalid size with value '10B'"),
         (", partitions: 0", "Invalid `partitions` 0"),
-        (", regexPattern: '(', ", "Invalid `regexPattern` '('"),
-        (", regexPattern: 'x', ", "Invalid `regexPattern` 'x'"),
+        (", regexPattern: '(', ", "Invalid `regexPattern`: Invalid regular expression"),
+        (", regexPattern: 'C', ", "Invalid `regexPattern` 'C': it needs a group"),
     ],
 )
 async def test_a_cut_that_makes_no_sense_fails(flows: Flows, how: str, error: str) -> None:
