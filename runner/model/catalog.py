@@ -234,6 +234,15 @@ class Catalog:
         """Canonical names of the types of one kind, or of all."""
         return [name for name, facts in self._types.items() if kind in (None, facts["kind"])]
 
+    def old_names(self, kind: Kind) -> Iterable[str]:
+        """Names that types of one kind had before, and are still found under."""
+        return [
+            old
+            for facts in self._types.values()
+            if facts["kind"] == kind
+            for old in facts.get("was", ())
+        ]
+
     def elsewhere(self) -> Iterable[str]:
         """Names of types that Kestra has and Eyas has not, as far as they are known."""
         return self._data["elsewhere"]
