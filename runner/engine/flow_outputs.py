@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from runner.engine.inputs import read_yaml
+from runner.engine.input_values import read_yaml
 from runner.errors import RenderFailed
 from runner.expr import Scope, render_value
 from runner.model import values

@@ -11,10 +11,9 @@ from typing import Any, cast
 import anyio.to_thread
 
 from runner.engine.input_tree import nested, secrets_in, value_at
-from runner.errors import InputInvalid, RenderFailed
-from runner.expr import Scope, javaregex, render_typed, render_value
-from runner.expr.faults import Fault
-from runner.model import values
+from runner.engine.input_values import choices_of, default_of, holds, invalid, read_yaml, typed
+from runner.errors import InputInvalid
+from runner.expr import Scope
 from runner.model.execution import Execution
 from runner.model.flow import Flow, Input, Task
 from runner.model.texts import java_text
@@ -146,34 +145,34 @@ class _Resolution:
                 return _DISABLED
             around[name] = value
         scope = self._scope.with_variables(inputs=nested(around))
-        if item.condition is not None and not _holds(item.condition, scope):
+        if item.condition is not None and not holds(item.condition, scope):
             return _DISABLED
-        choices = _choices(item, scope)
+        choices = choices_of(item, scope)
         value = self._given.get(item.id)
         if value is None:
-            value = _default(item, scope, choices)
+            value = default_of(item, scope, choices)
         if value is None:
             if item.required:
                 raise InputInvalid(f"Missing required input:{item.id}")
             return None
         if item.type == "FILE":
             return await self._file(item, value)
-        return _typed(item, value, choices, partial(read_yaml, scope=scope))
+        return typed(item, value, choices, partial(read_yaml, scope=scope))
 
     async def _file(self, item: Input, value: Any) -> str:
         if isinstance(value, str):
             if value.startswith(_FILE_SCHEMES):
                 return value
             # Kestra reads a file of the server here; nobody who may only start flows should.
-            raise _invalid(item, f"`{value}` is no stored file: upload it, or give a kestra:// URI")
+            raise invalid(item, f"`{value}` is no stored file: upload it, or give a kestra:// URI")
         if isinstance(value, Path):
             value = Upload(value.name, value)
         if not isinstance(value, Upload):
-            raise _invalid(item, f"`{java_text(value)}` is no file")
+            raise invalid(item, f"`{java_text(value)}` is no file")
         allowed = cast("Sequence[str]", item.properties.get("allowedFileExtensions") or ())
         if allowed and not value.name.lower().endswith(tuple(end.lower() for end in allowed)):
             listed = ", ".join(allowed)
-            raise _invalid(item, f"`{value.name}` must have one of the extensions `[{listed}]`")
+            raise invalid(item, f"`{value.name}` must have one of the extensions `[{listed}]`")
         name = value.name
         if not Path(name).suffix:
             name += item.properties.get("extension") or ".upl"
@@ -189,99 +188,6 @@ class _Resolution:
         )
         self.uploads.append(uri)
         return uri
-
-
-def _invalid(item: Input, cause: str) -> InputInvalid:
-    return InputInvalid(f"Invalid value for input `{item.id}`. Cause: {cause}")
-
-
-def _holds(condition: str, scope: Scope) -> bool:
-    """Whether the condition gives the value true; one that cannot be rendered does not."""
-    try:
-        return render_typed(condition, scope) is True
-    except RenderFailed:
-        return False
-
-
-def _choices(item: Input, scope: Scope) -> list[str] | None:
-    """What a SELECT or the like may be chosen from; None for other types."""
-    if item.type not in ("SELECT", "ENUM", "MULTISELECT"):
-        return None
-    expression = item.properties.get("expression")
-    given: Any = item.properties.get("options") or item.properties.get("values") or ()
-    if expression is not None:
-        try:
-            given = render_typed(expression, scope)
-        except RenderFailed as error:
-            raise InputInvalid(str(error.placed(f"inputs.{item.id}.expression"))) from error
-        if not isinstance(given, list | tuple):
-            raise InputInvalid(f"{item.id}: Invalid expression result. Expected a list of strings")
-    return [_choice(entry) for entry in cast("Sequence[Any]", given)]
-
-
-def _choice(entry: Any) -> str:
-    """One entry of `values`: a text, or since 2.0 a label with its value."""
-    if isinstance(entry, Mapping):
-        return java_text(cast("Mapping[str, Any]", entry).get("value"))
-    return java_text(entry)
-
-
-def _default(item: Input, scope: Scope | None, choices: Sequence[str] | None) -> Any:
-    """The rendered default of an input, or the first choice if it says so, or None."""
-    if item.defaults is None:
-        if choices and item.properties.get("autoSelectFirst"):
-            return [choices[0]] if item.type == "MULTISELECT" else choices[0]
-        return None
-    default = item.defaults
-    if scope is not None:
-        try:
-            default = render_value(default, scope)
-        except RenderFailed as error:
-            raise InputInvalid(str(error.placed(f"inputs.{item.id}.defaults"))) from error
-    try:
-        return values.from_default(item.type, default)
-    except ValueError as error:
-        raise _invalid(item, f"{error} (in its `defaults`)") from error
-
-
-def _typed(item: Input, value: Any, choices: Sequence[str] | None, yaml: values.Yaml) -> Any:
-    """`value` as what the input declares, plain."""
-    declared = item.properties
-    item_type = declared.get("itemType")
-    if item.type == "MULTISELECT":
-        item_type = item_type or "STRING"
-    try:
-        parsed = values.parse(item.type, value, yaml, item_type=item_type)
-        values.check(item.type, parsed, declared)
-        if item.type in ("STRING", "SECRET"):
-            _check_pattern(parsed, declared.get("validator"))
-        # Kestra holds an optional SELECT or ENUM against nothing (flow-model 2).
-        held = item.required or item.type == "MULTISELECT"
-        if choices is not None and held and not declared.get("allowCustomValue"):
-            values.check_choice(item.type, parsed, choices)
-    except ValueError as error:
-        raise _invalid(item, str(error)) from error
-    return values.plain(parsed)
-
-
-def _check_pattern(text: str, pattern: str | None) -> None:
-    """Raise `ValueError` unless the whole of `text` matches a Java regular expression."""
-    if pattern is None:
-        return
-    try:
-        found = javaregex.search(rf"\A(?:{pattern})\z", text)
-    except Fault as fault:
-        raise ValueError(fault.message) from fault
-    if found is None:
-        raise ValueError(f"it must match the pattern `{pattern}`")
-
-
-def read_yaml(text: str, *, scope: Scope) -> Any:
-    """The value of a YAML text, by the rules of the function `yaml`; raises `ValueError`."""
-    try:
-        return render_typed("{{ yaml(text) }}", scope.with_variables(text=text))
-    except RenderFailed as error:
-        raise ValueError(str(error)) from error
 
 
 def inputs_for_rendering(
@@ -314,5 +220,5 @@ def inputs_for_rendering(
 def _plain_default(item: Input, scope: Scope) -> Any:
     if item.type == "FILE":
         return item.defaults
-    value = _default(item, scope, None)
-    return _typed(item, value, None, partial(read_yaml, scope=scope))
+    value = default_of(item, scope, None)
+    return typed(item, value, None, partial(read_yaml, scope=scope))
