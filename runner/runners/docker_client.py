@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -113,6 +114,11 @@ class Engine:
             if error.status == 404:
                 return None
             raise
+
+    async def any_image(self) -> str | None:
+        """The id of some local image, None if there is none."""
+        found: Sequence[Json] = await self._asked("images", self._docker.images.list())
+        return str(found[0]["Id"]) if found else None
 
     async def create(self, config: Json, name: str) -> str:
         """Make a container; gives its id."""
@@ -249,17 +255,19 @@ class Engine:
         )
 
     def _gone(self, what: str, error: BaseException) -> EngineGone:
-        url, source = self.endpoint.url, self.endpoint.source
-        hint = ""
+        reason, hint = str(error), ""
         cause: BaseException | None = error
         while cause is not None:
+            if isinstance(cause, OSError) and cause.strerror:
+                reason = os.strerror(cause.errno) if cause.errno else cause.strerror
             if isinstance(cause, PermissionError):
                 hint = (
                     "\nYour user may not use it: join the group `docker`, or use rootless Docker."
                 )
             cause = cause.__cause__ or cause.__context__
         return EngineGone(
-            f"Cannot connect to the Docker engine at {url} ({source}) for '{what}': {error}{hint}"
+            f"Cannot connect to the Docker engine at {self.endpoint.url} ({self.endpoint.source})"
+            f" for '{what}': {reason}{hint}"
             "\nStart it, or use the Process task runner (--task-runner process)."
         )
 
