@@ -42,15 +42,15 @@ def _compiled(regex: str) -> _Compiled:
 
 def search(regex: str, text: str) -> list[str | None] | None:
     """Give the first match and its groups, or None."""
-    found = _matches(regex, text, 1)
+    found = matches(regex, text, 1)
     return found[0][1] if found else None
 
 
-Match = tuple[int, list[str | None], int]
-"""Where a match starts, its groups (the whole of it first), and where it ends."""
+Match = tuple[int, list[str | None], int, list[int]]
+"""Where a match starts, its groups (the whole of it first), where it ends, where groups start."""
 
 
-def _matches(regex: str, text: str, most: int = 0) -> list[Match]:
+def matches(regex: str, text: str, most: int = 0) -> list[Match]:
     """Give the matches in `text`, at most `most` of them (0: all)."""
     compiled = _compiled(regex)
     if compiled.cost.steps(len(text)) <= STEPS_IN_PROCESS:
@@ -68,10 +68,16 @@ def collect(pattern: re.Pattern[str], text: str, most: int) -> list[Match]:
     result: list[Match] = []
     for found in pattern.finditer(text):
         groups: list[str | None] = [found.group(), *found.groups()]
-        result.append((found.start(), groups, found.end()))
+        starts = [found.start(number) for number in range(len(groups))]
+        result.append((found.start(), groups, found.end(), starts))
         if len(result) == most:
             break
     return result
+
+
+def group_names(regex: str) -> dict[str, int]:
+    """Give the numbers of the named groups of `regex`."""
+    return dict(_compiled(regex).names)
 
 
 _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
@@ -85,7 +91,7 @@ def split(regex: str, text: str, limit: int) -> list[str]:
     if not _SPECIAL.search(regex) and regex:
         parts = text.split(regex, limit - 1 if limit > 0 else -1)
     else:
-        parts = _split_by(_matches(regex, text), text, limit)
+        parts = _split_by(matches(regex, text), text, limit)
     if limit == 0 and len(parts) > 1:
         while parts and not parts[-1]:
             parts.pop()
@@ -95,7 +101,7 @@ def split(regex: str, text: str, limit: int) -> list[str]:
 def _split_by(found: Sequence[Match], text: str, limit: int) -> list[str]:
     parts: list[str] = []
     position = 0
-    for start, _, end in found:
+    for start, _, end, _ in found:
         if 0 < limit <= len(parts) + 1:
             break
         if start == end == position == 0:
@@ -110,14 +116,14 @@ def replace_all(regex: str, replacement: str, text: str) -> str:
     """Replace like Java's `replaceAll`: `$1`, `${name}` and `\\` in the replacement are special."""
     if not _SPECIAL.search(regex) and regex and "$" not in replacement and "\\" not in replacement:
         return text.replace(regex, replacement)
-    found = _matches(regex, text)
+    found = matches(regex, text)
     if not found:
         return text
     compiled = _compiled(regex)
     pieces = _replacement(replacement, compiled.pattern.groups, compiled.names)
     parts: list[str] = []
     position = 0
-    for start, groups, end in found:
+    for start, groups, end, _ in found:
         parts.append(text[position:start])
         parts.extend(piece if isinstance(piece, str) else groups[piece] or "" for piece in pieces)
         position = end

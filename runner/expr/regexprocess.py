@@ -13,7 +13,9 @@ import json, re, sys
 pattern, text, most = json.load(sys.stdin)
 found = []
 for match in re.compile(pattern).finditer(text):
-    found.append((match.start(), [match.group(), *match.groups()], match.end()))
+    groups = [match.group(), *match.groups()]
+    starts = [match.start(number) for number in range(len(groups))]
+    found.append((match.start(), groups, match.end(), starts))
     if len(found) == most:
         break
 json.dump(found, sys.stdout)
@@ -43,5 +45,4 @@ def matches_elsewhere(pattern: str, text: str, most: int, seconds: float) -> lis
         return None
     except (OSError, subprocess.SubprocessError) as error:
         raise Fault("The regular expression could not be evaluated") from error
-    found = cast("list[tuple[int, list[str | None], int]]", json.loads(answer.stdout))
-    return [(start, groups, end) for start, groups, end in found]
+    return [tuple(found) for found in cast("list[Match]", json.loads(answer.stdout))]
