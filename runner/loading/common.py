@@ -10,9 +10,12 @@ from runner.loading.converter import Converter, is_collection, joined
 from runner.loading.source import Map, Mark, plain
 from runner.model.catalog import Catalog, TypeInfo
 from runner.model.convert import shape, text
-from runner.model.flow import Input, Task, Trigger
+from runner.model.flow import Input, Output, Task, Trigger
 
 Kind = Literal["task", "trigger", "condition", "taskRunner"]
+
+Part = Task | Trigger | Input | Output
+"""What has a map of its own in the file, and an id."""
 
 IGNORED = frozenset({"version", "workerGroup", "workerSelector", "pluginDefaultsRef"})
 """Common properties that are accepted and mean nothing here."""
@@ -32,14 +35,14 @@ _LONGEST_NAME = 256
 class Common:
     """The catalogue, the complaints and the converter of one flow, and where its parts stand.
 
-    `nodes` gives the map that a task, trigger or input was read from.
+    `nodes` gives the map that a part was read from.
     """
 
     def __init__(self, catalog: Catalog, complaints: Complaints) -> None:
         self.catalog = catalog
         self.complaints = complaints
         self.converter = Converter(catalog, complaints)
-        self.nodes: dict[Task | Trigger | Input, Map] = {}
+        self.nodes: dict[Part, Map] = {}
 
     def type_name(self, node: Map, path: str, kind: Kind) -> str | None:
         """The `type` of the map; None after a problem."""

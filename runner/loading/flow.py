@@ -229,7 +229,7 @@ class _FlowReader:
         found = self._model(node, mark, "Output", path)
         if found is None or "type" not in found or "id" not in found:
             return None
-        return Output(
+        output = Output(
             id=found["id"],
             type=found["type"],
             value=found.get("value"),
@@ -237,6 +237,8 @@ class _FlowReader:
             description=found.get("description"),
             display_name=found.get("displayName"),
         )
+        self.parts.nodes[output] = node
+        return output
 
     def _check(self, node: Any, mark: Mark, path: str) -> Check | None:
         found = self._model(node, mark, "Check", path)

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from runner.loading.common import Common
+from runner.loading.common import Common, Part
 from runner.loading.complaints import Complaints, did_you_mean
 from runner.loading.inputs import check_inputs, cycle_from
 from runner.loading.source import Map, Mark
 from runner.loading.triggers import check_trigger
-from runner.model.flow import Flow, Input, Task, Trigger
+from runner.model.flow import Flow, Task, Trigger
 
 CORE = "io.kestra.plugin.core"
 RESERVED = (
@@ -44,7 +44,7 @@ def check_flow(flow: Flow, root: Map, common: Common) -> None:
     _check_unique("Duplicate task id with name", tasks, common)
     _check_unique("Duplicate trigger id with name", flow.triggers, common)
     _check_unique("Duplicate input with name", flow.inputs, common)
-    _check_outputs(flow, root, complaints)
+    _check_unique("Duplicate output with name", flow.outputs, common)
     _check_preconditions(flow.triggers, common)
     check_inputs(flow.inputs, common)
     for task in tasks:
@@ -77,7 +77,7 @@ def _check_identity(flow: Flow, root: Map, complaints: Complaints) -> None:
         )
 
 
-def _check_unique(message: str, things: Iterable[Task | Trigger | Input], common: Common) -> None:
+def _check_unique(message: str, things: Iterable[Part], common: Common) -> None:
     seen: dict[str, Mark] = {}
     for thing in things:
         node = common.nodes.get(thing)
@@ -93,17 +93,6 @@ def _check_unique(message: str, things: Iterable[Task | Trigger | Input], common
             )
         else:
             seen[thing.id] = mark
-
-
-def _check_outputs(flow: Flow, root: Map, complaints: Complaints) -> None:
-    seen: set[str] = set()
-    nodes = cast("Any", root.get("outputs"))
-    for output, node in zip(flow.outputs, nodes or (), strict=False):
-        if output.id and output.id in seen:
-            complaints.add(
-                f"Invalid Flow: Duplicate output with name [{output.id}]", node.mark("id")
-            )
-        seen.add(output.id)
 
 
 def _check_preconditions(triggers: Iterable[Trigger], common: Common) -> None:

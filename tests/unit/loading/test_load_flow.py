@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runner.errors import FlowInvalid
 from runner.loading.flow import load, load_file, problems
+from runner.loading.source import plain, read
 from runner.model.execution import Label, Level
 from runner.model.flow import Flow, Input, Place, Task
 from runner.settings import Settings
@@ -336,3 +341,73 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_no_wait(kind: str, tmp_path
         load_file("\0" if kind == "nul" else path)
 
     assert len(invalid.value.problems) == 1
+
+
+EVERYTHING = """
+id: x
+namespace: a
+variables: {a: 1}
+labels: {a: b}
+retry: {type: constant, interval: PT1S}
+concurrency: {limit: 1}
+pluginDefaults: [{type: io.kestra.plugin.core.log.Log, forced: true, values: {level: INFO}}]
+sla: [{id: s, type: MAX_DURATION, behavior: FAIL, duration: PT1S}]
+checks: [{condition: "true", message: m}]
+listeners: [{tasks: [{id: l, type: io.kestra.plugin.core.log.Log, message: x}]}]
+inputs:
+  - {id: i, type: SELECT, values: [a], dependsOn: {inputs: [j]}}
+  - {id: j, type: STRING, validator: a, defaults: b}
+outputs: [{id: o, type: STRING, value: v}]
+triggers:
+  - {id: s, type: io.kestra.plugin.core.trigger.Schedule, cron: "@daily", timezone: UTC}
+  - id: f
+    type: io.kestra.plugin.core.trigger.Flow
+    preconditions:
+      {id: p, flows: [{namespace: n}], timeWindow: {type: SLIDING_WINDOW, window: PT1H}}
+    conditions: [{type: io.kestra.plugin.core.condition.Weekend}]
+tasks:
+  - {id: g, type: io.kestra.plugin.git.Clone}
+  - id: w
+    type: io.kestra.plugin.core.flow.WorkingDirectory
+    tasks: [{id: t, type: io.kestra.plugin.scripts.shell.Commands, commands: [ls], taskRunner: {}}]
+  - id: d
+    type: io.kestra.plugin.core.flow.Dag
+    tasks: [{task: {id: e, type: io.kestra.plugin.core.log.Log, message: x}, dependsOn: [e]}]
+  - id: c
+    type: io.kestra.plugin.core.flow.Switch
+    value: x
+    cases: {a: [{id: k, type: io.kestra.plugin.core.flow.Subflow, namespace: a, flowId: x}]}
+"""
+
+
+def nodes_of(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each place in the data, as what holds it and its key there."""
+    if not isinstance(value, dict | list):
+        return
+    held = cast("Any", value)
+    for key in list(held) if hasattr(held, "keys") else range(len(held)):
+        yield held, key
+        yield from nodes_of(held[key])
+
+
+VALUES = (
+    *("null", '""', "5", "-1", "1.5", "true", '"x"', '"{{ x }}"', "[]", "{}", "[null]", "1e400"),
+    *('{"a": null}', '{"type": "x"}', '"io.kestra.plugin.core.log.Log"', "9" * 40),
+    '{"id": 5, "type": "io.kestra.plugin.core.log.Log"}',
+)
+"""What is put in place of others, as JSON."""
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 500), st.sampled_from(VALUES)), min_size=1, max_size=3))
+def test_no_value_at_any_place_makes_loading_fail(changes: list[tuple[int, str]]) -> None:
+    data = plain(read(EVERYTHING))
+    for number, value in changes:
+        places = list(nodes_of(data))
+        if places:
+            holder, key = places[number % len(places)]
+            holder[key] = json.loads(value)
+
+    for problem in problems(json.dumps(data)):
+        assert problem.message
+        assert problem.line
