@@ -259,7 +259,7 @@ def _scan(root: Path) -> _Scan:
     status = real.stat()
     files: dict[str, tuple[Path, _Seen]] = {}
     places: set[tuple[int, int]] = set()
-    for path in sorted(_walk(real)):
+    for path in sorted(_walk(real), key=lambda path: (path.is_symlink(), path)):
         found = _status(real, path)
         if found is None:
             continue

@@ -63,6 +63,7 @@ class Repository:
         self._texts = texts
         self._settings = settings
         self._files: dict[str, FlowFile] = {}
+        self._twice: dict[str, Problem] = {}
         self._flows: dict[Name, Flow] = {}
         self._paths: dict[Name, str] = {}
         self._older: dict[tuple[str, str, int], Flow] = {}
@@ -110,11 +111,16 @@ class Repository:
 
     def files(self) -> list[FlowFile]:
         """Every file, by path."""
-        return [self._files[path] for path in sorted(self._files)]
+        return [self._shown(self._files[path]) for path in sorted(self._files)]
 
     def file(self, path: str) -> FlowFile | None:
-        """The file at that path."""
-        return self._files.get(path)
+        """The file at that path, None if there is none."""
+        file = self._files.get(path)
+        return self._shown(file) if file else None
+
+    def _shown(self, file: FlowFile) -> FlowFile:
+        twice = self._twice.get(file.path)
+        return replace(file, problems=(*file.problems, twice)) if twice else file
 
     def read(self, path: str, place: Path) -> FlowFile:
         """What the file at `place`, called `path`, holds: a flow, or problems. Blocks."""
@@ -150,12 +156,14 @@ class Repository:
     async def _settle(self) -> None:
         """Choose the flow in service of each name, and number those whose text is new."""
         chosen: dict[Name, tuple[str, Flow]] = {}
-        for file in self.files():
-            if file.flow is None:
+        self._twice = {}
+        for path in sorted(self._files):
+            flow = self._files[path].flow
+            if flow is None:
                 continue
-            name = (file.flow.namespace, file.flow.id)
-            first = chosen.setdefault(name, (file.path, file.flow))
-            self._files[file.path] = _second(file, first[0]) if first[0] != file.path else file
+            first, _ = chosen.setdefault((flow.namespace, flow.id), (path, flow))
+            if first != path:
+                self._twice[path] = _second(flow, path, first)
         new = [
             flow
             for name, (_, flow) in chosen.items()
@@ -175,7 +183,6 @@ class Repository:
 
 
 _OLDER_KEPT = 200
-_DUPLICATE = "Flow '{}.{}' is defined in {} already"
 
 
 def _kept_in_service(old: FlowFile | None, new: FlowFile) -> FlowFile:
@@ -185,16 +192,13 @@ def _kept_in_service(old: FlowFile | None, new: FlowFile) -> FlowFile:
     return new
 
 
-def _second(file: FlowFile, first: str) -> FlowFile:
-    """The file with the problem that another one has its flow already."""
-    flow = file.flow
-    if flow is None:
-        return file
-    message = _DUPLICATE.format(flow.namespace, flow.id, first)
-    if any(problem.message == message for problem in file.problems):
-        return file
-    problem = Problem(message=message, file=file.path, hint="give one of them another id")
-    return replace(file, problems=(*file.problems, problem))
+def _second(flow: Flow, path: str, first: str) -> Problem:
+    """The problem of a file whose flow another one has already."""
+    return Problem(
+        message=f"Flow '{flow.namespace}.{flow.id}' is defined in {first} already",
+        file=path,
+        hint="give one of them another id",
+    )
 
 
 def _top_level(key: str, text: str) -> str | None:
