@@ -138,7 +138,7 @@ async def _docker(settings: Settings, images: Mapping[str, str]) -> AsyncGenerat
     logins = await anyio.to_thread.run_sync(known_logins, settings)
     for registry, where in logins.items():
         helper = where if where.startswith("docker-credential-") else None
-        lost = helper and shutil.which(helper, path=settings.environ.get("PATH")) is None
+        lost = helper is not None and shutil.which(helper) is None
         yield Finding(
             name="login",
             level="note" if lost else "ok",

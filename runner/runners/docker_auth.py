@@ -48,13 +48,13 @@ def registry_auth(
     found = _from_credentials(options.credentials, registry)
     if found is None and options.config is not None:
         # Helpers are programs: those that a flow names are not started (reliability R4).
-        found = _from_config({"auths": options.config.get("auths") or {}}, registry, {}, warn)
+        found = _from_config({"auths": options.config.get("auths") or {}}, registry, warn)
     if found is None:
         try:
             config = json.loads(docker_config_file(settings.environ).read_bytes())
         except (OSError, ValueError):
             config = {}
-        found = _from_config(config, registry, settings.environ, warn)
+        found = _from_config(config, registry, warn)
     if not found:
         return None
     return base64.urlsafe_b64encode(json.dumps(found).encode()).decode()
@@ -114,7 +114,7 @@ def _split(auth: str) -> tuple[str, str]:
 
 
 def _from_config(
-    config: Any, registry: str, environ: Mapping[str, str], warn: Callable[[str], None]
+    config: Any, registry: str, warn: Callable[[str], None]
 ) -> Mapping[str, Any] | None:
     """What a Docker `config.json` has for the registry: helper, store, plain login."""
     from docker.auth import AuthConfig
@@ -128,12 +128,12 @@ def _from_config(
     # `docker` takes its own spelling of the registry only.
     auths = {(_HUB_KEY if normalised(name) == _HUB else name): auths[name] for name in auths}
     plain: Any = AuthConfig({"auths": auths})
-    whole: Any = AuthConfig({**content, "auths": auths}, dict(environ))
+    whole: Any = AuthConfig({**content, "auths": auths})
     helper: str | None = whole.get_credential_store(registry)
     if helper is None:
         return plain.resolve_authconfig(registry)
     program = f"docker-credential-{helper}"
-    if shutil.which(program, path=environ.get("PATH")) is None:
+    if shutil.which(program) is None:
         warn(f"The login for {registry} could not be read: {program} is not installed")
         return plain.resolve_authconfig(registry)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -189,9 +190,13 @@ class Images:
         headers = {} if auth is None else {"X-Registry-Auth": auth}
         params = {"fromImage": repository, "tag": tag}
         layers: dict[str, tuple[int, int]] = {}
-        async with self._engine.request(
-            "POST", "images/create", params=params, headers=headers
-        ) as response:
+        asking = self._engine.request("POST", "images/create", params=params, headers=headers)
+        async with AsyncExitStack() as stack:
+            response = None
+            with anyio.move_on_after(self._timing.silence.total_seconds()):
+                response = await stack.enter_async_context(asking)
+            if response is None:
+                raise _silent(self._timing.silence)
             async for line in _lines(response, self._timing.silence):
                 if error := line.get("error"):
                     raise EngineError(500, str(error))
@@ -234,13 +239,17 @@ async def _lines(
         with anyio.move_on_after(silence.total_seconds()):
             chunk = await response.content.readany()
         if chunk is None:
-            raise EngineGone(f"no progress for {silence.total_seconds():.0f} s")
+            raise _silent(silence)
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines if chunk else [*lines, rest]:
             if line.strip():
                 yield json.loads(line)
         if not chunk:
             return
+
+
+def _silent(silence: timedelta) -> EngineGone:
+    return EngineGone(f"no progress for {silence.total_seconds():.0f} s")
 
 
 def _may_heal(error: EngineError | EngineGone, text: str) -> bool:
