@@ -205,6 +205,8 @@ class Converter:
         kinds = {option.kind for option in type_.options}
         if kinds in _TEXTS_OR and not is_collection(value):
             return self.value(value, mark, type_.options[0], path, prop)
+        if isinstance(value, Map) and type_.options[0].kind == "model":
+            return self._by_type(value, mark, type_, path)
         for option in type_.options:
             if isinstance(value, Map) and option.kind in ("map", "model"):
                 return self.value(value, mark, option, path, prop)
@@ -213,6 +215,22 @@ class Converter:
         if "string" in kinds and not is_collection(value):
             return text(value)
         self.complaints.add(_cannot(str(type_), value), mark, path)
+        return None
+
+    def _by_type(self, value: Map, mark: Mark, type_: TypeExpression, path: str) -> Any:
+        """The map as that one of several models whose `type` it has."""
+        words: list[str] = []
+        for option in type_.options:
+            literal = self.catalog.model(option.name).properties["type"].type
+            words.append(literal.name)
+            if literal.name == value.get("type"):
+                return self.model(value, mark, option.name, path)
+        self.complaints.add(
+            f"Invalid type: {value.get('type')}",
+            value.mark("type"),
+            joined(path, "type"),
+            hint=f"one of {', '.join(words)}",
+        )
         return None
 
     def _check_bounds(self, value: Any, mark: Mark, prop: PropertyInfo, path: str) -> None:
