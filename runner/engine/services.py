@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import RenderFailed
+from runner.errors import NotFound, RenderFailed
 from runner.expr import Services
 from runner.model.execution import Level
 
 if TYPE_CHECKING:
     from runner.engine.engine import Engine
     from runner.engine.journal import Journal
+
+_URIS = ("kestra://", "nsfile://")
 
 MAX_READ_BYTES = 64 * 1024 * 1024
 """Largest file that `read()` puts into an expression."""
@@ -49,10 +51,13 @@ class EngineServices(Services):
         return found.value
 
     def _path(self, path: str, namespace: str | None) -> Path:
-        storage = self._engine.storage
-        if path.startswith("kestra://"):
-            return storage.open(path)
-        return storage.namespace_files(namespace or self._journal.flow.namespace).path(path)
+        storage, live = self._engine.storage, self._journal
+        try:
+            if path.startswith(_URIS):
+                return storage.open_for(live.execution, path)
+            return storage.namespace_files(namespace or live.flow.namespace).path(path)
+        except NotFound as error:
+            raise RenderFailed(str(error)) from error
 
     def read(self, path: str, namespace: str | None) -> str:
         """The text of a stored file or namespace file."""
@@ -73,7 +78,10 @@ class EngineServices(Services):
 
     def file_exists(self, path: str, namespace: str | None) -> bool:
         """Whether there is such a file."""
-        return self._path(path, namespace).is_file()
+        try:
+            return self._path(path, namespace).is_file()
+        except RenderFailed:
+            return False
 
     def error_logs(self) -> Sequence[Mapping[str, object]]:
         """The ERROR lines of the execution so far."""

@@ -125,7 +125,7 @@ def _source(ctx: RunContext, folder: Path, name: str, uri: str) -> Path:
             f"inputFiles: '{name}' is not a valid URI{hint}"
         )
     if not uri.startswith("file://"):
-        return ctx.storage.open(uri, ctx.execution.namespace)
+        return ctx.storage.open_for_task(ctx.execution, uri)
     path = Path(uri.removeprefix("file://"))
     if not path.resolve().is_relative_to(folder.resolve()):
         # Kestra's words; its two settings are not offered here.
@@ -258,7 +258,7 @@ async def with_local_files(ctx: RunContext, folder: Path, text: str) -> str:
     for match in found:
         if match[0] == "kestra://":
             raise TaskFailed("Expected authority at index 9: kestra://")
-        source = ctx.storage.open(match[0], ctx.execution.namespace)
+        source = ctx.storage.open_for_task(ctx.execution, match[0])
         name = new_name(source.suffix or ".tmp")
         copies.append(Given(name, source))
         pieces += [text[end : match.start()], str(folder / name)]
