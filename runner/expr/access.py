@@ -13,7 +13,16 @@ from runner.expr.faults import Fault, Missing
 from runner.expr.limits import Budget
 from runner.expr.operators import has_key, is_key, kind
 from runner.expr.text import string_form, units
-from runner.expr.values import Array, Entry, Long, Loop, View, is_list, is_map, is_number
+from runner.expr.values import (
+    Array,
+    Entry,
+    Loop,
+    View,
+    is_items,
+    is_list,
+    is_map,
+    is_number,
+)
 
 if TYPE_CHECKING:
     from runner.expr.nodes import Node
@@ -30,17 +39,16 @@ def attribute(holder: object, key: object, node: Node, object_node: Node) -> obj
     """
     if holder is None:
         raise _of_null(key, node, object_node)
-    if isinstance(holder, Mapping):
-        return _entry(cast("Mapping[object, object]", holder), key, node)
+    if is_map(holder):
+        return _entry(holder, key, node)
     if key is None:
         raise Fault("The key in [ ] is null", node.pos)
     name = key if isinstance(key, str) else string_form(key, Budget())
-    if isinstance(holder, (list, tuple)) and not isinstance(holder, View):
-        items = cast("Sequence[object]", holder)
+    if is_items(holder) and not isinstance(holder, View):
         if _INDEX.fullmatch(name):
             index = int(name) if len(name) < 12 else -1
-            if 0 <= index < len(items) and name[0] != "-":
-                return items[index]
+            if 0 <= index < len(holder) and name[0] != "-":
+                return holder[index]
         elif not isinstance(holder, Array) and name in _LIST_FIELDS:
             return _LIST_FIELDS[name](holder)
     elif isinstance(holder, Entry) and name in ("key", "value"):
@@ -94,7 +102,6 @@ def method(
     arguments: Sequence[object],
     node: Node,
     object_node: Node,
-    budget: Budget,
 ) -> object:
     """Call one of the methods that strings, lists and maps have.
 
@@ -103,46 +110,42 @@ def method(
     """
     if holder is None:
         raise _of_null(name, node, object_node)
-    found: Callable[..., object] | None = None
+    key = (name, len(arguments))
     if isinstance(holder, str):
-        found = _TEXT_METHODS.get((name, len(arguments)))
-        if arguments and not isinstance(arguments[0], str):
-            found = None
+        texts = [argument for argument in arguments if isinstance(argument, str)]
+        if key in _TEXT_METHODS and len(texts) == len(arguments):
+            return _TEXT_METHODS[key](holder, texts)
     elif is_list(holder) or isinstance(holder, View):
-        found = _LIST_METHODS.get((name, len(arguments)))
-    elif is_map(holder):
-        found = _MAP_METHODS.get((name, len(arguments)))
-    if found is None:
-        raise Missing(name, node, holder)
-    return found(holder, *arguments)
+        if key in _LIST_METHODS:
+            return _LIST_METHODS[key](cast("Sequence[object]", holder))
+    elif is_map(holder) and key in _MAP_METHODS:
+        return _MAP_METHODS[key](holder, arguments)
+    raise Missing(name, node, holder)
 
 
-def _get(entries: Mapping[object, object], key: object) -> object:
-    return entries[key] if has_key(entries, key) else None
-
-
-_TEXT_METHODS: dict[tuple[str, int], Callable[..., object]] = {
-    ("length", 0): units,
-    ("isEmpty", 0): lambda text: not text,
-    ("toUpperCase", 0): str.upper,
-    ("toLowerCase", 0): str.lower,
-    ("trim", 0): lambda text: trimmed(text),
-    ("startsWith", 1): lambda text, part: text.startswith(part),
-    ("endsWith", 1): lambda text, part: text.endswith(part),
-    ("indexOf", 1): lambda text, part: Long(text.find(part)),
-    ("equalsIgnoreCase", 1): lambda text, other: text.casefold() == other.casefold(),
+_TEXT_METHODS: dict[tuple[str, int], Callable[[str, Sequence[str]], object]] = {
+    ("length", 0): lambda text, _: units(text),
+    ("isEmpty", 0): lambda text, _: not text,
+    ("toUpperCase", 0): lambda text, _: text.upper(),
+    ("toLowerCase", 0): lambda text, _: text.lower(),
+    ("trim", 0): lambda text, _: trimmed(text),
+    ("startsWith", 1): lambda text, given: text.startswith(given[0]),
+    ("endsWith", 1): lambda text, given: text.endswith(given[0]),
+    ("indexOf", 1): lambda text, given: text.find(given[0]),
+    ("equalsIgnoreCase", 1): lambda text, given: text.casefold() == given[0].casefold(),
 }
-_LIST_METHODS: dict[tuple[str, int], Callable[..., object]] = {
+_LIST_METHODS: dict[tuple[str, int], Callable[[Sequence[object]], object]] = {
     ("size", 0): len,
     ("isEmpty", 0): lambda items: not items,
 }
-_MAP_METHODS: dict[tuple[str, int], Callable[..., object]] = {
-    ("size", 0): len,
-    ("isEmpty", 0): lambda entries: not entries,
-    ("get", 1): _get,
-    ("containsKey", 1): has_key,
-    ("keySet", 0): lambda entries: View(entries),
-    ("values", 0): lambda entries: View(entries.values()),
+_Map = Mapping[object, object]
+_MAP_METHODS: dict[tuple[str, int], Callable[[_Map, Sequence[object]], object]] = {
+    ("size", 0): lambda entries, _: len(entries),
+    ("isEmpty", 0): lambda entries, _: not entries,
+    ("get", 1): lambda entries, given: entries[given[0]] if has_key(entries, given[0]) else None,
+    ("containsKey", 1): lambda entries, given: has_key(entries, given[0]),
+    ("keySet", 0): lambda entries, _: View(entries),
+    ("values", 0): lambda entries, _: View(entries.values()),
 }
 
 _BLANKS = "".join(map(chr, range(0x21)))

@@ -142,28 +142,9 @@ _JAVA_NAMES = {
     "javaTitleCase": "Lt",
     "javaWhitespace": "Zs Zl Zp",
 }
-_SCRIPTS = [
-    "latin",
-    "greek",
-    "cyrillic",
-    "arabic",
-    "hebrew",
-    "thai",
-    "hangul",
-    "hiragana",
-    "katakana",
-    "devanagari",
-    "armenian",
-    "georgian",
-    "bengali",
-    "tamil",
-    "telugu",
-    "ethiopic",
-    "khmer",
-    "lao",
-    "tibetan",
-    "mongolian",
-]
+_SCRIPTS = frozenset(
+    ("latin", "greek", "cyrillic", "arabic", "hebrew", "thai", "hangul", "hiragana", "katakana")
+).union(("devanagari", "armenian", "georgian", "bengali", "tamil", "telugu", "ethiopic", "khmer"))
 
 
 @lru_cache(64)

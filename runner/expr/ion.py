@@ -9,7 +9,16 @@ from runner.expr.faults import Fault
 from runner.expr.jsontext import write_json
 from runner.expr.limits import MAX_DEPTH, Budget
 from runner.expr.text import decimal_text, double_text, float32_text, int_text, string_form
-from runner.expr.values import Entry, Float32, Loop, is_decimal, is_items, is_map, temporal
+from runner.expr.values import (
+    Duration,
+    Entry,
+    Float32,
+    Loop,
+    is_decimal,
+    is_items,
+    is_map,
+    temporal,
+)
 
 _SYMBOL = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _KEYWORDS = frozenset(("null", "true", "false", "nan"))
@@ -63,8 +72,9 @@ def _scalar(value: object, budget: Budget) -> str:
         text = decimal_text(value)
         return text if "." in text else text + "."
     moment = temporal(value)
-    text = moment.isoformat() if hasattr(moment, "isoformat") else write_json(value, budget)
-    return text if text.startswith('"') else f'"{text}"' if moment is not None else text
+    if moment is None:
+        raise Fault(f"A value of type {type(value).__name__} has no Ion form")
+    return str(moment) if isinstance(moment, Duration) else write_json(moment, budget)
 
 
 def _float(text: str) -> str:

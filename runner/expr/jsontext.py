@@ -24,6 +24,7 @@ from runner.expr.values import (
     Loop,
     is_decimal,
     is_map,
+    is_number,
     temporal,
 )
 
@@ -104,7 +105,7 @@ class _Preparation:
         if depth > MAX_DEPTH:
             raise Fault(f"The value has more than {MAX_DEPTH} lists and maps inside one another")
         self.budget.spend_items(len(entries) + 1)
-        if type(entries) is dict and _TEXT_ONLY.issuperset(map(type, entries)):
+        if _TEXT_ONLY.issuperset(map(type, entries)) and isinstance(entries, dict):
             if _SAFE_IN_MAP.issuperset(map(type, entries.values())):
                 return entries
             below, prepare = depth + 1, self.prepare
@@ -182,15 +183,16 @@ def read_json(text: str) -> object:
         value, end = cast("tuple[object, int]", _DECODER.raw_decode(text, start))
     except RecursionError as error:
         raise ValueError("Document nesting depth exceeds the maximum allowed") from error
-    bare = not isinstance(value, (str, list, dict))
-    if (
-        bare
-        and end < len(text)
-        and not text[end].isspace()
-        and (
-            (isinstance(value, (int, float)) and not isinstance(value, bool))
-            or _IDENTIFIER.match(text, end)
-        )
-    ):
-        raise ValueError(f"Unexpected character ('{text[end]}') after the value")
+    _check_end(text, end, value)
     return value
+
+
+def _check_end(text: str, end: int, value: object) -> None:
+    """Refuse what stands right behind a number, or behind a word as if it were part of it."""
+    following = text[end : end + 1]
+    if not following or following.isspace() or isinstance(value, str):
+        return
+    if is_number(value) or (
+        (value is None or isinstance(value, bool)) and _IDENTIFIER.match(following)
+    ):
+        raise ValueError(f"Unexpected character ('{following}') after the value")

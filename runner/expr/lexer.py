@@ -30,22 +30,11 @@ INTERPOLATION_START: Final = 11
 INTERPOLATION_END: Final = 12
 END: Final = 13
 
-KIND_NAMES: Final = [
-    "TEXT",
-    "PRINT_START",
-    "PRINT_END",
-    "EXECUTE_START",
-    "EXECUTE_END",
-    "OPERATOR",
-    "NAME",
-    "LONG",
-    "NUMBER",
-    "PUNCTUATION",
-    "STRING",
-    "STRING_INTERPOLATION_START",
-    "STRING_INTERPOLATION_END",
-    "EOF",
-]
+KIND_NAMES: Final = (
+    *("TEXT", "PRINT_START", "PRINT_END", "EXECUTE_START", "EXECUTE_END", "OPERATOR", "NAME"),
+    *("LONG", "NUMBER", "PUNCTUATION", "STRING", "STRING_INTERPOLATION_START"),
+    *("STRING_INTERPOLATION_END", "EOF"),
+)
 
 # Kestra cuts raw blocks out before lexing; its pattern does not cross lines, ours does.
 RAW: Final = re.compile(r"\{%-*\s*raw\s*-*%\}(.*?)\{%-*\s*endraw\s*-*%\}", re.DOTALL)

@@ -153,7 +153,7 @@ class MethodCall(Node):
         """Call the method."""
         holder = self.object.evaluate(context)
         values = [argument.evaluate(context) for argument in self.arguments]
-        return method(holder, self.name, values, self, self.object, context.budget)
+        return method(holder, self.name, values, self, self.object)
 
     def path(self) -> str:
         """Give `a.size()`."""

@@ -176,7 +176,7 @@ def equal(left: object, right: object, budget: Budget) -> bool:
 
 
 def same(left: object, right: object, budget: Budget, depth: int = 0) -> bool:
-    """Java's `equals`, as inside lists and maps: 1 and 1.0 differ, integers of any origin do not."""
+    """Java's `equals`, as inside lists and maps: 1 and 1.0 differ, an int and a long do not."""
     if left is right:
         return True
     if isinstance(left, str) or isinstance(right, str):

@@ -1,4 +1,4 @@
-"""From tokens to a template: tags by name, expressions by precedence climbing (specification 1.2)."""
+"""From tokens to a template: tags by name, expressions by precedence (specification 1.2)."""
 
 from __future__ import annotations
 
@@ -309,9 +309,9 @@ class _Parser:
         kind, value, pos = self.current
         if kind == NAME:
             return self.named()
-        if kind == STRING or kind == INTERPOLATION_START:
+        if kind in (STRING, INTERPOLATION_START):
             return self.postfix(self.string())
-        if kind == NUMBER or kind == LONG:
+        if kind in (NUMBER, LONG):
             self.advance()
             return self.postfix(nodes.Literal(pos, _number(kind, value, pos)))
         if kind == PUNCTUATION:
@@ -364,12 +364,11 @@ class _Parser:
                 pos = self.current[2]
                 key = self.expression()
                 self.expect(PUNCTUATION, "]")
-                literal = isinstance(key, nodes.Literal) and isinstance(key.value, str)
-                node = (
-                    nodes.Attribute(pos, node, str(key.value))
-                    if literal
-                    else nodes.Item(pos, node, key)
-                )
+                name = key.value if isinstance(key, nodes.Literal) else None
+                if isinstance(name, str):
+                    node = nodes.Attribute(pos, node, name)
+                else:
+                    node = nodes.Item(pos, node, key)
             elif self.value == "(":
                 raise SyntaxFault('Unexpected "(": only a name can be called', self.current[2])
             else:

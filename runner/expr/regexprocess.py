@@ -45,4 +45,5 @@ def matches_elsewhere(pattern: str, text: str, most: int, seconds: float) -> lis
         return None
     except (OSError, subprocess.SubprocessError) as error:
         raise Fault("The regular expression could not be evaluated") from error
-    return [tuple(found) for found in cast("list[Match]", json.loads(answer.stdout))]
+    found = cast("list[Match]", json.loads(answer.stdout))
+    return [(start, groups, end, starts) for start, groups, end, starts in found]

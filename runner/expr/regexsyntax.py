@@ -18,7 +18,7 @@ class Cost(NamedTuple):
     degree: int
     """How many parts of the pattern can be retried at every length, one after the other."""
     nested: bool
-    """A repetition whose body can itself match in several ways: the steps may double per character."""
+    """A repetition of what can itself match in several ways: steps may double per character."""
 
     def steps(self, length: int) -> float:
         """Estimate the steps for a text of `length` characters, at worst."""
@@ -139,10 +139,7 @@ class _Translator:
             self.skip_comments()
             if self.pos >= len(self.regex) or self.regex[self.pos] in "|)":
                 return _Part(text, degree, nested, varies, open_end)
-            if self.peek("\\Q"):
-                piece = self.quoted()
-            else:
-                piece = self.repeated(self.atom())
+            piece = self.quoted() if self.peek("\\Q") else self.repeated(self.atom())
             if not piece.text:
                 continue
             degree += piece.degree + (1 if open_end else 0)
@@ -159,7 +156,7 @@ class _Translator:
             return atom
         low, high = bounds
         text = f"(?:{atom.text})" if _needs_group(atom.text) else atom.text
-        text += "{%d,%s}" % (low, "" if high is None else high)
+        text += f"{{{low},{'' if high is None else high}}}"
         mode = "+" if self.take("+") else "?" if self.take("?") else ""
         text += mode
         if self.bounds() is not None:

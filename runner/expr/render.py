@@ -1,4 +1,4 @@
-"""The ways into the language: rendering text, a lone value, whole structures; truth of the result."""
+"""The ways into the language: rendering text, lone values and whole structures."""
 
 from __future__ import annotations
 

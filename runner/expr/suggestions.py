@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from runner.expr.faults import Fault, Missing
+from runner.expr.values import is_items, is_map
 
 _ELSEWHERE = {
     ("filter", "dateFormat"): "did you mean 'date'?",
@@ -60,8 +60,8 @@ def missing_hint(fault: Missing, variables: Mapping[str, object]) -> str:
     text = f"`{path}` is undefined"
     if near:
         return f"{text}; did you mean {' or '.join(f'`{name}`' for name in near)}?"
-    if isinstance(fault.holder, (list, tuple)):
-        return f"{text}; the list has {len(cast('list[object]', fault.holder))} item(s)"
+    if is_items(fault.holder):
+        return f"{text}; the list has {len(fault.holder)} item(s)"
     if known and len(known) <= 12:
         return f"{text}; {inside}: {', '.join(known)}"
     return text
@@ -74,9 +74,8 @@ def _members(fault: Missing) -> tuple[str, list[str]]:
     holder, node = fault.holder, fault.node
     inner = isinstance(node, (Attribute, Item, MethodCall))
     object_path = node.object.path() if inner else node.path()
-    if isinstance(holder, Mapping):
-        keys = [str(key) for key in cast("Mapping[object, object]", holder)]
-        return f"`{object_path}` has", keys
+    if is_map(holder):
+        return f"`{object_path}` has", [str(key) for key in holder]
     return f"`{object_path}` has", []
 
 

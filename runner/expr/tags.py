@@ -9,7 +9,7 @@ from runner.expr.context import Context
 from runner.expr.faults import Fault, LimitFault
 from runner.expr.nodes import Node, wrapped
 from runner.expr.text import print_text, string_form
-from runner.expr.values import Array, Entry, Loop, class_name, is_items, is_map
+from runner.expr.values import Entry, Loop, class_name, is_items, is_map
 
 
 class Writer:
@@ -131,13 +131,14 @@ class If(Tag):
 
     def render(self, context: Context, out: Writer) -> None:
         """Render the first branch whose condition holds."""
+        for tag in self._chosen(context):
+            tag.render(context, out)
+
+    def _chosen(self, context: Context) -> Sequence[Tag]:
         for condition, body in self.branches:
             if self._holds(condition, context):
-                break
-        else:
-            body = self.otherwise
-        for tag in body:
-            tag.render(context, out)
+                return body
+        return self.otherwise
 
     @staticmethod
     def _holds(condition: Node, context: Context) -> bool:
@@ -226,8 +227,3 @@ class Block(Tag):
         """Render the body."""
         for tag in context.template.blocks[self.name]:
             tag.render(context, out)
-
-
-def is_array(value: object) -> bool:
-    """Tell whether `value` is a Java array."""
-    return isinstance(value, Array)

@@ -1,4 +1,4 @@
-"""From value to text, as Java writes it: what `{{ }}` prints, and the string form that `~` joins."""
+"""From value to text as Java writes it: what `{{ }}` prints, and what `~` joins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def print_text(value: object, budget: Budget) -> str:
     """Give what `{{ value }}` prints: JSON for lists and maps, the string form for the rest."""
     if value is None:
         return ""
-    if isinstance(value, (dict, list, tuple)) or is_map(value):
+    if is_items(value) or is_map(value):
         from runner.expr.jsontext import write_json
 
         return write_json(value, budget)

@@ -236,7 +236,7 @@ def is_items(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
 
 def is_map(value: object) -> TypeGuard[Mapping[object, object]]:
     """Tell whether `value` is a map."""
-    return isinstance(value, dict) or isinstance(value, Mapping)
+    return isinstance(value, (dict, Mapping))
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

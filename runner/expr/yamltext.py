@@ -25,7 +25,7 @@ from runner.expr.values import (
     temporal,
 )
 
-_WORDS = frozenset("y n yes no on off true false null ~".split())
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"])
 _SPECIAL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 _DOUBLE = re.compile(r"[\[\]{},]|:(?:\s|\Z)|(?:\A|\s)#")
 _SINGLE = re.compile(r"""\A(?:[-?](?:\s|\Z)|['"@%&*!|>`]|\s|---|\.\.\.)|\s\Z|\A:""")
@@ -170,7 +170,7 @@ def _double_quoted(text: str) -> str:
 
 def _hex(char: str) -> str:
     code = ord(char)
-    if 0x20 <= code < 0x7F or code >= 0xA0 and code != 0xFEFF:
+    if 0x20 <= code < 0x7F or (code >= 0xA0 and code != 0xFEFF):
         return char
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
@@ -183,9 +183,9 @@ _FLOAT = re.compile(
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+"
     r"|\.[0-9_]+(?:[eE][-+]?[0-9]+)?)"
 )
-_TRUE = frozenset("true True TRUE yes Yes YES on On ON".split())
-_FALSE = frozenset("false False FALSE no No NO off Off OFF".split())
-_NULLS = frozenset("~ null Null NULL".split())
+_TRUE = frozenset(["true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"])
+_FALSE = frozenset(["false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"])
+_NULLS = frozenset(["~", "null", "Null", "NULL"])
 
 
 def read_yaml(text: str) -> object:
@@ -276,7 +276,7 @@ def _scalar(event: Any) -> object:
     return text
 
 
-_TYPED_TAGS = frozenset("int float bool null".split())
+_TYPED_TAGS = frozenset(["int", "float", "bool", "null"])
 
 
 def _int(text: str) -> int:

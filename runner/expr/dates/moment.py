@@ -15,7 +15,7 @@ _LAST = 2_932_897 * DAY_NANOS
 
 
 class Moment:
-    """An instant (`nanos` since 1970) seen in a zone, with the fields of its local date and time."""
+    """An instant (`nanos` since 1970) seen in a zone, with its local date and time."""
 
     __slots__ = ("day", "day_nanos", "nanos", "offset", "zone")
 

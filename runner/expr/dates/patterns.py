@@ -17,7 +17,7 @@ class Element(NamedTuple):
     """One part of a pattern: a letter and how often, a literal (`'`), or brackets (`[`)."""
 
     letter: str
-    count: int = 0
+    repeat: int = 0
     literal: str = ""
     inner: tuple[Element, ...] = ()
     pad: int = 0
@@ -150,7 +150,7 @@ def _format(moment: Moment, part: Element, locale: Locale) -> str:
         return part.literal
     if part.letter == "[":
         return format_moment(moment, part.inner, locale)
-    text = _FORMATS[part.letter](moment, part.count, locale)
+    text = _FORMATS[part.letter](moment, part.repeat, locale)
     if part.pad and len(text) > part.pad:
         raise Fault(f"Cannot print as output of {len(text)} characters exceeds pad width")
     return text.rjust(part.pad)

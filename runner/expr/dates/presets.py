@@ -47,8 +47,8 @@ def _rfc_1123(moment: Moment) -> str:
     return f"{name}, {day.day} {_MONTHS[day.month - 1]} {day.year:04} {clock} {offset}"
 
 
-_DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_DAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 _FORMATS: dict[str, Callable[[Moment], str]] = {
     "iso_date_time": _zoned,

@@ -22,12 +22,13 @@ _ISO = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _RFC_1123 = re.compile(
-    r"(?:(mon|tue|wed|thu|fri|sat|sun), )?(\d{1,2}) (jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
-    r" (\d{4}) (\d\d):(\d\d)(?::(\d\d))? (GMT|[+-]\d{4})",
+    r"(?:(mon|tue|wed|thu|fri|sat|sun), )?(\d{1,2}) "
+    r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec) (\d{4}) "
+    r"(\d\d):(\d\d)(?::(\d\d))? (GMT|[+-]\d{4})",
     re.ASCII | re.IGNORECASE,
 )
-_RFC_DAYS = "mon tue wed thu fri sat sun".split()
-_RFC_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_RFC_DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_RFC_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
 def _unreadable(text: str, position: int = 0) -> Fault:
@@ -303,9 +304,9 @@ def _regex_of(parts: Sequence[Element], locale: Locale, letters: list[tuple[str,
         elif part.letter == "[":
             regex += f"(?:{_regex_of(part.inner, locale, letters)})?"
         else:
-            letters.append((part.letter, part.count))
+            letters.append((part.letter, part.repeat))
             padding = " *" if part.pad else ""
-            regex += f"{padding}({_group(part.letter, part.count, locale)})"
+            regex += f"{padding}({_group(part.letter, part.repeat, locale)})"
     return regex
 
 
@@ -313,18 +314,18 @@ def _group(letter: str, count: int, locale: Locale) -> str:
     """Give the regular expression of one field."""
     if letter in "uyY" and count != 2:
         if count < 4:
-            return r"[+-]?[0-9]{%d,19}" % count if letter == "u" else r"[0-9]{%d,19}" % count
-        return r"-?[0-9]{%d}|\+[0-9]{%d,19}" % (count, count + 1)
+            return f"{'[+-]?' if letter == 'u' else ''}[0-9]{{{count},19}}"
+        return f"-?[0-9]{{{count}}}|\\+[0-9]{{{count + 1},19}}"
     names = _names(letter, count, locale)
     if names is not None:
         return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     if letter in _FIXED:
         return _FIXED[letter][min(count, len(_FIXED[letter])) - 1]
     if letter == "D" and count > 1:
-        return "[0-9]{%d,3}" % count
+        return f"[0-9]{{{count},3}}"
     if letter in "SdDhHkKmswyuYMLQqec" and (letter == "S" or count == 2):
-        return "[0-9]{%d}" % count
-    return "[0-9]{%d,19}" % count
+        return f"[0-9]{{{count}}}"
+    return f"[0-9]{{{count},19}}"
 
 
 def _names(letter: str, count: int, locale: Locale) -> list[str] | None:

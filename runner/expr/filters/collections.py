@@ -16,7 +16,10 @@ from runner.expr.text import cut, string_form, units
 from runner.expr.values import (
     Array,
     Char,
+    Duration,
     Entry,
+    Instant,
+    LocalDateTime,
     View,
     class_name,
     is_items,
@@ -110,7 +113,7 @@ def join(value: object, arguments: Arguments) -> object:
 
 @filter_("split", "delimiter limit")
 def split(value: object, arguments: Arguments) -> object:
-    """The parts between matches of `delimiter`, a Java regular expression (write `'\\.'` for a dot).
+    """The parts between matches of `delimiter`, a Java regular expression (`'\\.'` is a dot).
 
     With a `limit` above 0 at most so many parts; below 0 empty parts at the end are kept.
 
@@ -190,9 +193,12 @@ def _compared(left: object, right: object) -> int:
 def _order_key(item: object) -> tuple[float | int, ...]:
     if isinstance(item, (int, float)):
         return (1, 0) if item != item else (0, item)
-    days = getattr(item, "day", item)
-    ordinal = days.toordinal() if hasattr(days, "toordinal") else 0
-    return (ordinal, getattr(item, "nanos", 0))
+    moment = temporal(item)
+    if isinstance(moment, LocalDateTime):
+        return (moment.day.toordinal(), moment.nanos)
+    if isinstance(moment, (Instant, Duration)):
+        return (moment.nanos,)
+    return (moment.toordinal(),) if moment is not None else ()
 
 
 @filter_("reverse")
@@ -360,7 +366,8 @@ def keys(value: object, _: Arguments) -> object:
     if is_list(value) or isinstance(value, Array):
         return list(range(len(value)))
     raise Fault(
-        f"'keys' filter can only be applied to List, Map, Array. Actual type was: {class_name(value)}"
+        "'keys' filter can only be applied to List, Map, Array. "
+        f"Actual type was: {class_name(value)}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from runner.expr.context import Arguments
 from runner.expr.faults import Fault
@@ -121,7 +122,7 @@ def _any_number(text: str) -> object:
     return double if fits_double and exact == _decimal(repr(double)) else exact
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str], object]] = {
     "INT": lambda text: _integer(text, 32),
     "LONG": lambda text: Long(_integer(text, 64)),
     "BIGINTEGER": _integer,

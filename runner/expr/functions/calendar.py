@@ -49,7 +49,7 @@ def day_of_week(arguments: Arguments) -> object:
     return _WEEKDAYS[_moment(arguments).day.weekday()]
 
 
-_WEEKDAYS = "MONDAY TUESDAY WEDNESDAY THURSDAY FRIDAY SATURDAY SUNDAY".split()
+_WEEKDAYS = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
 
 
 @function("dayOfMonth", "date timeZone", since="2.0")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import cast
+from collections.abc import Iterator
 
 from runner.errors import RenderFailed
 from runner.expr.context import Arguments, Context, Scope
@@ -72,7 +71,7 @@ def _render_value(value: object, context: Context, scope: Scope, recursive: bool
 
 
 def _all_variables(arguments: Arguments) -> object:
-    return {name: value for name, value in arguments.context.visible().items()}
+    return dict(arguments.context.visible().items())
 
 
 @function("printContext")
@@ -147,15 +146,18 @@ def tasks_with_state(arguments: Arguments) -> object:
     wanted = arguments.needed_text("state").upper()
     tasks = arguments.context.get("tasks")
     result: list[object] = []
-    for task_id, runs in (tasks if is_map(tasks) else {}).items():
+    if not is_map(tasks):
+        return result
+    for task_id, runs in tasks.items():
         if not is_map(runs):
             continue
-        if isinstance(runs.get("state"), str):
-            if str(runs["state"]).upper() == wanted:
-                result.append({"taskId": task_id, "state": runs["state"]})
+        state = runs.get("state")
+        if isinstance(state, str):
+            if state.upper() == wanted:
+                result.append({"taskId": task_id, "state": state})
             continue
         for value, run in runs.items():
-            state = cast("Mapping[str, object]", run).get("state") if is_map(run) else None
+            state = run.get("state") if is_map(run) else None
             if isinstance(state, str) and state.upper() == wanted:
                 result.append({"taskId": task_id, "state": state, "value": value})
     return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
 from runner.errors import RenderFailed
@@ -11,7 +10,7 @@ from runner.expr.faults import Fault
 from runner.expr.jsontext import read_json, write_json
 from runner.expr.registry import function
 from runner.expr.text import string_form
-from runner.expr.values import plain
+from runner.expr.values import is_items, is_map, plain
 
 
 def _refused(error: RenderFailed) -> Fault:
@@ -184,9 +183,9 @@ def http(arguments: Arguments) -> object:
     accept = arguments.text("accept") or "application/json"
     content_type = arguments.text("contentType") or "application/json"
     body = plain(arguments.get("body"))
-    if isinstance(body, (Mapping, list)) and "json" in content_type:
-        body = write_json(cast("object", body), arguments.context.budget)
-    elif body is not None and not isinstance(body, (str, Mapping)):
+    if (is_map(body) or is_items(body)) and "json" in content_type:
+        body = write_json(body, arguments.context.budget)
+    elif body is not None and not is_map(body):
         body = string_form(body, arguments.context.budget)
     try:
         text = arguments.context.services.http(

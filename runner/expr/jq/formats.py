@@ -5,10 +5,19 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from typing import cast
 from urllib.parse import quote
 
-from runner.expr.jq.values import JqError, Json, fields_of, is_number, items_of, shown
+from runner.expr.jq.values import (
+    JqError,
+    Json,
+    fields_of,
+    is_array,
+    is_container,
+    is_number,
+    is_object,
+    items_of,
+    shown,
+)
 from runner.expr.jsontext import write_json
 from runner.expr.limits import Budget
 from runner.expr.text import double_text
@@ -34,13 +43,13 @@ def dump(value: Json, depth: int = 0) -> str:
     """Give `value` as JSON text, nulls in objects included."""
     if depth > 250:
         raise JqError("the value is nested too deeply")
-    if isinstance(value, dict):
+    if is_object(value):
         fields = (
             f"{write_json(name, Budget())}:{dump(item, depth + 1)}"
             for name, item in fields_of(value).items()
         )
         return f"{{{','.join(fields)}}}"
-    if isinstance(value, list):
+    if is_array(value):
         return f"[{','.join(dump(item, depth + 1) for item in items_of(value))}]"
     if isinstance(value, float):
         plain = number(value)
@@ -52,7 +61,7 @@ def dump(value: Json, depth: int = 0) -> str:
 
 
 def _row(value: Json, name: str, separator: str, quoted: Callable[[str], str]) -> str:
-    if not isinstance(value, list):
+    if not is_array(value):
         raise JqError(f"{shown(value)} cannot be {name}-formatted, only array")
     cells: list[str] = []
     for cell in items_of(value):
@@ -95,11 +104,11 @@ def _uri(value: Json) -> str:
 
 
 def _sh(value: Json) -> str:
-    words = items_of(value) if isinstance(value, list) else [value]
+    words = items_of(value) if is_array(value) else [value]
     quoted: list[str] = []
     for word in words:
-        if isinstance(word, (list, dict)):
-            raise JqError(f"{shown(cast('Json', word))} cannot be escaped for shell")
+        if is_container(word):
+            raise JqError(f"{shown(word)} cannot be escaped for shell")
         quoted.append(
             "'" + word.replace("'", "'\\''") + "'" if isinstance(word, str) else dump(word)
         )

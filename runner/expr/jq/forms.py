@@ -108,8 +108,8 @@ class Reduce(Node):
                 for scope in self.pattern.bind(env, item):
                     env.step()
                     before, state = state, None
-                    for state in self.update.run(scope, before):
-                        pass
+                    for result in self.update.run(scope, before):
+                        state = result
             yield state
 
 
@@ -131,7 +131,9 @@ class Foreach(Node):
             for item in self.source.run(env, value):
                 for scope in self.pattern.bind(env, item):
                     env.step()
-                    for state in self.update.run(scope, state):
+                    before = state
+                    for result in self.update.run(scope, before):
+                        state = result
                         yield from self.extract.run(scope, state)
 
 

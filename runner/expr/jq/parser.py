@@ -24,8 +24,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _KEYWORDS = frozenset(
-    "and or not as def if then elif else end reduce foreach try catch label import include __loc__".split()
-) - {"not"}
+    ("and", "or", "as", "def", "if", "then", "elif", "else", "end", "reduce", "foreach")
+).union(("try", "catch", "label", "import", "include", "__loc__"))
 _MOST_DEPTH = 100
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"'}
 
@@ -337,10 +337,7 @@ class _Parser:
         if self.kind == "string":
             return self.string()
         if self.kind == "format":
-            name = self.advance()
-            if name not in formats.FORMATS:
-                raise JqSyntax(f"{name} is not a valid format")
-            return self.string(name) if self.kind == "string" else tree.Call(name, ())
+            return self.formatted()
         if self.kind == "field":
             return tree.Index(tree.Identity(), tree.Literal(self.advance()[1:]))
         if self.kind == "dots":
@@ -355,6 +352,17 @@ class _Parser:
         if self.kind == "name":
             return self.word()
         return self.bracketed()
+
+    def formatted(self) -> tree.Node:
+        """Parse `@base64`, alone or before a string."""
+        name = self.advance()
+        if name not in formats.FORMATS:
+            raise JqSyntax(f"{name} is not a valid format")
+        return self.string(name) if self.starts("string") else tree.Call(name, ())
+
+    def starts(self, kind: str) -> bool:
+        """Tell whether the current token is of a kind."""
+        return self.kind == kind
 
     def bracketed(self) -> tree.Node:
         """Parse `.`, `(…)`, `[…]` and `{…}`."""
@@ -454,7 +462,7 @@ class _Parser:
             raise self.unexpected()
         if self.take(":"):
             return key, self.field_value()
-        if isinstance(key, tree.Literal | tree.Text):
+        if isinstance(key, (tree.Literal, tree.Text)):
             return key, tree.Index(tree.Identity(), key)
         raise self.unexpected()
 

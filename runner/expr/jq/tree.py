@@ -11,7 +11,18 @@ from itertools import chain
 from typing import cast
 
 from runner.expr.jq import values
-from runner.expr.jq.values import JqError, Json, Path, fields_of, items_of, truth, type_name
+from runner.expr.jq.values import (
+    JqError,
+    Json,
+    Path,
+    fields_of,
+    is_array,
+    is_container,
+    is_object,
+    items_of,
+    truth,
+    type_name,
+)
 from runner.expr.limits import Budget
 
 Located = tuple[Path, Json]
@@ -100,15 +111,15 @@ class RecurseAll(Node):
                 continue
             yield entry
             where, found = entry
-            if isinstance(found, (list, dict)):
+            if is_container(found):
                 stack.append(children(where, found))
 
 
 def children(path: Path, value: Json) -> Iterator[Located]:
     """Give the places directly inside `value`."""
-    if isinstance(value, list):
+    if is_array(value):
         return (((*path, place), item) for place, item in enumerate(items_of(value)))
-    if isinstance(value, dict):
+    if is_object(value):
         return (((*path, name), item) for name, item in fields_of(value).items())
     raise JqError(f"Cannot iterate over {values.shown(value) if value is not None else 'null'}")
 
@@ -210,7 +221,7 @@ class Iterate(Node):
     def run(self, env: Env, value: Json) -> Iterator[Json]:
         """Give the items of each result of the target."""
         for holder in self.target.run(env, value):
-            if isinstance(holder, list):
+            if is_array(holder):
                 for item in items_of(holder):
                     env.step()
                     yield item

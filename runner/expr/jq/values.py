@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cmp_to_key
-from typing import cast
+from typing import Any, TypeGuard, cast
 
 from runner.expr.jsontext import write_json
 from runner.expr.limits import MAX_DEPTH, MAX_INT_BITS, Budget
@@ -36,7 +36,22 @@ def type_name(value: Json) -> str:
         return "number"
     if isinstance(value, str):
         return "string"
-    return "array" if isinstance(value, list) else "object"
+    return "array" if is_array(value) else "object"
+
+
+def is_array(value: Json) -> TypeGuard[list[Json]]:
+    """Tell whether `value` is an array."""
+    return isinstance(value, list)
+
+
+def is_object(value: Json) -> TypeGuard[dict[str, Json]]:
+    """Tell whether `value` is an object."""
+    return isinstance(value, dict)
+
+
+def is_container(value: Json) -> bool:
+    """Tell whether `value` has values inside."""
+    return isinstance(value, (list, dict))
 
 
 def items_of(value: Json) -> list[Json]:
@@ -116,7 +131,7 @@ def _compare_fields(one: dict[str, Json], other: dict[str, Json], depth: int) ->
     return 0
 
 
-sort_key: Callable[[Json], object] = cmp_to_key(compare)
+sort_key: Callable[[Json], Any] = cmp_to_key(compare)
 
 
 def equal(one: Json, other: Json) -> bool:
@@ -133,10 +148,10 @@ def add(left: Json, right: Json, budget: Budget) -> Json:
     if isinstance(left, str) and isinstance(right, str):
         budget.spend(len(left) + len(right))
         return left + right
-    if isinstance(left, list) and isinstance(right, list):
+    if is_array(left) and is_array(right):
         budget.spend_items(len(items_of(left)) + len(items_of(right)))
         return items_of(left) + items_of(right)
-    if isinstance(left, dict) and isinstance(right, dict):
+    if is_object(left) and is_object(right):
         budget.spend_items(len(fields_of(left)) + len(fields_of(right)))
         return {**fields_of(left), **fields_of(right)}
     raise JqError(f"{shown(left)} and {shown(right)} cannot be added")
@@ -146,7 +161,7 @@ def subtract(left: Json, right: Json, budget: Budget) -> Json:
     """`-`."""
     if is_number(left) and is_number(right):
         return _calculate(left, right, lambda one, other: one - other)
-    if isinstance(left, list) and isinstance(right, list):
+    if is_array(left) and is_array(right):
         gone = items_of(right)
         budget.spend_items(len(items_of(left)) * max(len(gone), 1))
         return [item for item in items_of(left) if not any(equal(item, one) for one in gone)]
@@ -168,7 +183,7 @@ def multiply(left: Json, right: Json, budget: Budget) -> Json:
         count = min(count, 1e12)
         budget.spend(int(len(left) * count))
         return left * int(count)
-    if isinstance(left, dict) and isinstance(right, dict):
+    if is_object(left) and is_object(right):
         return _merged(fields_of(left), fields_of(right), budget, 0)
     raise JqError(f"{shown(left)} and {shown(right)} cannot be multiplied")
 
@@ -182,7 +197,7 @@ def _merged(
     result = dict(left)
     for name, value in right.items():
         own = result.get(name)
-        if isinstance(own, dict) and isinstance(value, dict):
+        if is_object(own) and is_object(value):
             value = _merged(fields_of(own), fields_of(value), budget, depth + 1)
         result[name] = value
     return result
@@ -254,19 +269,19 @@ def index(value: Json, key: Json) -> Json:
     if isinstance(key, str):
         if value is None:
             return None
-        if isinstance(value, dict):
+        if is_object(value):
             return fields_of(value).get(key)
         raise JqError(f'Cannot index {type_name(value)} with string "{key}"')
     if is_number(key):
         if value is None:
             return None
-        if isinstance(value, list):
+        if is_array(value):
             place = position(key, len(items_of(value)))
             return None if place is None else items_of(value)[place]
         raise JqError(f"Cannot index {type_name(value)} with number")
-    if isinstance(key, dict):
+    if is_object(key):
         return _slice(value, fields_of(key))
-    if isinstance(key, list) and isinstance(value, list):
+    if is_array(key) and is_array(value):
         return indices(items_of(value), key)
     if key is None and value is None:
         return None
@@ -303,15 +318,15 @@ def _clamped(bound: Json, length: int) -> float:
 def _slice(value: Json, key: dict[str, Json]) -> Json:
     if value is None:
         return None
-    if isinstance(value, (list, str)):
-        first, last = _bounds(key, len(items_of(value)))
-        return items_of(value)[first:last]
+    if is_array(value) or isinstance(value, str):
+        first, last = _bounds(key, len(value))
+        return value[first:last]
     raise JqError(f"Cannot index {type_name(value)} with object")
 
 
 def indices(items: list[Json], wanted: Json) -> list[Json]:
     """Give the places where `wanted` (for a list: its items in a row) is found."""
-    if not isinstance(wanted, list):
+    if not is_array(wanted):
         return [place for place, item in enumerate(items) if equal(item, wanted)]
     row = items_of(wanted)
     if not row:
@@ -341,14 +356,14 @@ def set_path(value: Json, path: Path, new: Json, budget: Budget, place: int = 0)
     key = path[place]
     changed = set_path(index(value, key), path, new, budget, place + 1)
     if isinstance(key, str):
-        result = dict(fields_of(value)) if isinstance(value, dict) else {}
+        result = dict(fields_of(value)) if is_object(value) else {}
         budget.spend_items(len(result) + 1)
         result[key] = changed
         return result
-    items = list(items_of(value)) if isinstance(value, list) else []
+    items = list(items_of(value)) if is_array(value) else []
     budget.spend_items(len(items) + 1)
-    if isinstance(key, dict):
-        if not isinstance(changed, list):
+    if is_object(key):
+        if not is_array(changed):
             raise JqError("A slice of an array can only be assigned another array")
         first, last = _bounds(fields_of(key), len(items))
         items[first:last] = items_of(changed)
@@ -388,16 +403,16 @@ def _delete(value: Json, path: Path, budget: Budget) -> Json:
             if inner is None
             else set_path(value, (key,), _delete(inner, rest, budget), budget)
         )
-    if isinstance(value, dict) and isinstance(key, str):
+    if is_object(value) and isinstance(key, str):
         return {name: item for name, item in fields_of(value).items() if name != key}
-    if isinstance(value, list) and is_number(key):
+    if is_array(value) and is_number(key):
         items = list(items_of(value))
         budget.spend_items(len(items))
         place = position(key, len(items))
         if place is not None:
             del items[place]
         return items
-    if isinstance(value, list) and isinstance(key, dict):
+    if is_array(value) and is_object(key):
         items = list(items_of(value))
         first, last = _bounds(fields_of(key), len(items))
         del items[first:last]
