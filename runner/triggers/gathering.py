@@ -1,0 +1,87 @@
+"""What the windows of preconditions have gathered so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, tzinfo
+
+from runner.model.triggers import TriggerName, Window
+from runner.store.triggers import TriggerStore
+from runner.triggers.windows import Preconditions, span
+
+
+class Gathering:
+    """All windows: in memory, which is right, and in the store, which follows."""
+
+    def __init__(self, store: TriggerStore) -> None:
+        self._store = store
+        self._windows: dict[TriggerName, Window] = {}
+
+    async def load(self, now: datetime) -> None:
+        """Take over what the store has, and delete what is over."""
+        self._windows = {}
+        for window in await self._store.windows():
+            if window.end < now:
+                await self._store.delete_window(window.name)
+            else:
+                self._windows[window.name] = window
+
+    async def add(
+        self,
+        met: Mapping[TriggerName, tuple[Preconditions, Sequence[str]]],
+        execution_id: str,
+        now: datetime,
+        place: tzinfo,
+    ) -> list[str] | None:
+        """Note which conditions an execution met, for all preconditions of one trigger.
+
+        Returns the executions that met all of them, in the order in which that was, as soon as
+        all are met within their windows. None: not all are, or this execution added nothing.
+
+        Raises:
+            ConditionFailed: the times of a window cannot be read.
+        """
+        if not any(names for _, names in met.values()):
+            return None
+        windows = {
+            name: self._with(name, preconditions, names, execution_id, now, place)
+            for name, (preconditions, names) in met.items()
+        }
+        complete = all(
+            preconditions.tests.keys() <= windows[name].met.keys()
+            for name, (preconditions, _) in met.items()
+        )
+        # In memory without a pause between, so that one set of conditions is used once.
+        for name, window in windows.items():
+            if complete and met[name][0].reset_on_success:
+                self._windows.pop(name, None)
+            elif window.met:
+                self._windows[name] = window
+        for name in windows:
+            if (kept := self._windows.get(name)) is not None:
+                await self._store.save_window(kept)
+            else:
+                await self._store.delete_window(name)
+        if not complete:
+            return None
+        return list(dict.fromkeys(each for w in windows.values() for each in w.met.values()))
+
+    def _with(
+        self,
+        name: TriggerName,
+        preconditions: Preconditions,
+        met: Sequence[str],
+        execution_id: str,
+        now: datetime,
+        place: tzinfo,
+    ) -> Window:
+        """The window that `now` is in, with these conditions met; outside of one none is."""
+        window = self._windows.get(name)
+        if window is None or not window.start <= now <= window.end:
+            start, end = span(preconditions.window, now, place)
+            window = Window(name=name, start=start, end=end)
+        if not window.start <= now <= window.end:
+            return window
+        kept = {key: value for key, value in window.met.items() if key not in met}
+        return replace(window, met=kept | dict.fromkeys(met, execution_id))
