@@ -31,6 +31,8 @@ from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 from runner.store.flow_texts import FlowTexts
 from runner.store.sqlite import SqliteStore
+from runner.store.triggers import SqliteTriggers
+from runner.triggers.triggers import Triggers
 
 log = structlog.get_logger()
 
@@ -64,10 +66,18 @@ async def serve(
         stop, port = anyio.Event(), listener.getsockname()[1]
         async with _opened(settings, flows_dir) as services, anyio.create_task_group() as group:
             group.start_soon(_stop_on_signal, stop)
+            await group.start(services.triggers.run, name="triggers")
+            recovered = await services.engine.recover()
+            group.start_soon(_follow_flows, services, name="flows of triggers")
             group.start_soon(services.folder.watch, name="watch flows")
             async with _answering(services, listener):
                 flows = sum(1 for _ in services.flows.all())
-                log.info("daemon.ready", address=f"http://{settings.host}:{port}", flows=flows)
+                log.info(
+                    "daemon.ready",
+                    address=f"http://{settings.host}:{port}",
+                    flows=flows,
+                    recovered=len(recovered),
+                )
                 _notify("READY=1")
                 task_status.started(port)
                 await stop.wait()
@@ -155,6 +165,7 @@ async def _opened(settings: Settings, flows_dir: Path) -> AsyncGenerator[Service
                 texts=texts,
                 storage=storage,
                 kv=kv,
+                triggers=Triggers(engine, flows, SqliteTriggers(store.state), settings),
                 token=_kept(settings.state_dir / "token", secrets.token_urlsafe(32)),
                 instance_id=_kept(settings.state_dir / "instance", new_id()),
             )
@@ -173,6 +184,14 @@ async def _answering(services: Services, listener: socket.socket) -> AsyncGenera
     finally:
         with anyio.CancelScope(shield=True):
             await runner.cleanup()
+
+
+async def _follow_flows(services: Services) -> None:
+    """Have the triggers of flows come, change and go with them."""
+    while True:
+        changed = services.flows.changed
+        services.triggers.changed()
+        await changed.wait()
 
 
 async def _drain(services: Services) -> None:

@@ -82,6 +82,11 @@ async def replay_with_inputs(request: web.Request, execution: Execution) -> web.
     return await _shown(request, again)
 
 
+async def force_run(request: web.Request, execution: Execution) -> web.Response:
+    """Begin an execution that waits, whatever it waits for."""
+    return await _shown(request, await services(request).engine.force_run(execution.id))
+
+
 async def change_state(request: web.Request, execution: Execution) -> web.Response:
     """Give a task run of an ended execution another state, and go on from there."""
     body = await _object(request)
@@ -109,6 +114,7 @@ ACTIONS: dict[str, Action] = {
     "restart": restart,
     "replay": replay,
     "replay-with-inputs": replay_with_inputs,
+    "force-run": force_run,
     "state": change_state,
     "labels": add_labels,
 }

@@ -10,15 +10,19 @@ from aiohttp.typedefs import Handler, Middleware
 
 from runner.api import (
     actions,
+    bulk,
     executions,
     files,
     flows,
     follow,
+    graph,
     instance,
     kv,
     logs,
     metrics,
     namespaces,
+    plugins,
+    triggers,
     validate,
     webhooks,
 )
@@ -39,8 +43,12 @@ ROUTES: tuple[web.RouteTableDef, ...] = (
     kv.ROUTES,
     namespaces.ROUTES,
     validate.ROUTES,
+    graph.ROUTES,
     flows.ROUTES,
+    triggers.ROUTES,
     webhooks.ROUTES,
+    plugins.ROUTES,
+    bulk.ROUTES,
     executions.ROUTES,
     actions.ROUTES,  # last: its `POST /executions/{namespace}/{id}` takes what nobody else does
 )
@@ -59,7 +67,9 @@ OPEN = frozenset(
 )
 """Routes that need no credentials, by method and exact pattern."""
 
-READING_POSTS = frozenset({"/executions/latest", "/flows/validate", "/namespaces/autocomplete"})
+READING_POSTS = frozenset(
+    {"/executions/latest", "/flows/validate", "/flows/graph", "/namespaces/autocomplete"}
+)
 """Routes that are no GET and change nothing all the same."""
 
 WEBHOOKS = "/executions/webhook/"

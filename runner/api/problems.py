@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from runner.api.answers import json_response
+from runner.api.services import SomeRefused
 from runner.errors import Conflict, FlowInvalid, InputInvalid, NotFound, RenderFailed, RunnerError
 from runner.store.search import QueryInvalid
 
@@ -43,6 +44,11 @@ def problem(request: web.Request, status: int, message: str, error: object = Non
     if isinstance(error, FlowInvalid):
         problems = [{"message": each.message, "path": each.path} for each in error.problems]
         document["_embedded"] = {"errors": problems}
+    elif isinstance(error, SomeRefused):
+        document["invalids"] = [
+            {"message": text, "path": "executionId", "invalidValue": execution_id}
+            for execution_id, text in error.invalid
+        ]
     else:
         document["_embedded"] = {"errors": [{"message": message}]}
     return json_response(document, status=status)

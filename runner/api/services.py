@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from runner.storage.kv import KeyValues
     from runner.store.flow_texts import FlowTexts
     from runner.store.sqlite import SqliteStore
+    from runner.triggers.triggers import Triggers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class Services:
     texts: FlowTexts
     storage: Storage
     kv: KeyValues
+    triggers: Triggers
     token: str
     instance_id: str
 
@@ -72,6 +75,16 @@ class ReadOnly(RunnerError):
     """This Eyas was started with --read-only: nothing can be changed through its API."""
 
     status = 403
+
+
+class SomeRefused(RunnerError):
+    """Some executions cannot be acted on, so nothing was done."""
+
+    status = 400
+
+    def __init__(self, invalid: Sequence[tuple[str, str]]) -> None:
+        self.invalid = tuple(invalid)
+        super().__init__("; ".join(f"{text}: {execution_id}" for execution_id, text in invalid))
 
 
 def flag(request: web.Request, name: str, default: bool = False) -> bool:

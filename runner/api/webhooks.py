@@ -5,10 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from runner.api.answers import empty, json_response
-from runner.api.executions import flow_to_run, url_of
+from runner.api.executions import InputsRefused, url_of
 from runner.api.services import services
 from runner.api.shapes import Json, execution_json
-from runner.triggers.webhook import Call, call_webhook, find_webhook
+from runner.errors import Conflict, FlowInvalid, InputInvalid
+from runner.triggers.webhook import WebhookRequest
 
 ROUTES = web.RouteTableDef()
 
@@ -17,27 +18,32 @@ _SHOWN = ("tenantId", "id", "namespace", "flowId", "flowRevision", "trigger", "l
 
 async def webhook(request: web.Request) -> web.Response:
     """Start the flow that has this webhook."""
-    api, at = services(request), request.match_info
-    flow = flow_to_run(api, at["namespace"], at["id"])
-    trigger = find_webhook(api.engine, flow, at["key"])
-    call = Call(
-        body=await request.text(),
+    at = request.match_info
+    call = WebhookRequest(
+        body=await request.read(),
         headers={name: request.headers.getall(name) for name in request.headers},
         parameters={name: request.query.getall(name) for name in request.query},
     )
-    execution = await call_webhook(api.engine, flow, trigger, call)
+    try:
+        answer = await services(request).triggers.webhook(
+            at["namespace"], at["id"], at["key"], call
+        )
+    except InputInvalid as error:
+        raise InputsRefused(str(error)) from error
+    except FlowInvalid as error:
+        raise Conflict(str(error)) from error
+    execution = answer.execution
     if execution is None:
         return empty(204)
-    waited = trigger.properties.get("wait") in (True, "true")
-    if waited:
-        execution = await api.engine.wait(execution.id)
-        if trigger.properties.get("returnOutputs") in (True, "true"):
-            return json_response(execution_json(execution, []).get("outputs") or {})
-    document = execution_json(execution, [], flow)
-    answer: Json = {name: document[name] for name in _SHOWN if name in document}
-    if waited and "outputs" in document:
-        answer["outputs"] = document["outputs"]
-    return json_response(answer | {"url": url_of(request, execution)})
+    document = execution_json(execution, [])
+    shown: Json = {name: document[name] for name in _SHOWN if name in document}
+    if answer.waited and "outputs" in document:
+        shown["outputs"] = document["outputs"]
+    shown["url"] = url_of(request, execution)
+    response = json_response(document.get("outputs", {}) if answer.outputs_only else shown)
+    if answer.content_type:
+        response.headers["Content-Type"] = answer.content_type
+    return response
 
 
 for _path in ("", "/{path:.*}"):

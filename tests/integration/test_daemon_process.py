@@ -98,7 +98,7 @@ def test_it_runs_flows_of_its_folder_and_remembers_them_after_a_stop(tmp_path: P
         assert stop(started) == 0
 
     assert kept == {key: value for key, value in execution.items() if key != "url"}
-    assert [line["message"] for line in lines] == ["hello"]
+    assert "hello" in [line["message"] for line in lines]
 
 
 def test_what_was_answered_is_there_after_a_kill(tmp_path: Path) -> None:
