@@ -18,11 +18,15 @@ START_S = 30.0
 
 
 class PrivateEngine:
-    """A dockerd with everything in `folder`, without networks. `hide`: a folder it does not see."""
+    """A dockerd with everything in `folder`, without networks.
 
-    def __init__(self, folder: Path, hide: Path | None) -> None:
+    `hide` is a folder that it does not see, `options` are more words for its command line.
+    """
+
+    def __init__(self, folder: Path, hide: Path | None, options: str) -> None:
         self._folder = folder
         self._hide = hide
+        self._options = options
         self.url = f"unix://{folder}/docker.sock"
 
     def start(self) -> None:
@@ -30,12 +34,13 @@ class PrivateEngine:
         words = [
             "exec dockerd --bridge none --iptables=false --ip6tables=false",
             f"--data-root {self._folder}/data --exec-root {self._folder}/exec",
-            f"-p {self._folder}/pid -H {self.url} >>{self._folder}/log 2>&1",
+            f"-p {self._folder}/pid -H {self.url} {self._options} >>{self._folder}/log 2>&1",
         ]
         hide = f"mount -t tmpfs none {self._hide} && " if self._hide else ""
-        # It outlives the test that happens to need it first, so it is no child of ours.
-        # An engine removes another one's bridge, whatever it is told, unless it cannot see it.
-        argv = ["setsid", "-f", "unshare", "-m", "-n", "sh", "-c", hide + " ".join(words)]
+        # It outlives the test that happens to need it first, so it is no child of ours. An engine
+        # removes another one's bridge, whatever it is told, unless it cannot see it.
+        apart = ["unshare", "-n", *(["-m"] if hide else [])]
+        argv = ["setsid", "-f", *apart, "sh", "-c", hide + " ".join(words)]
         env = {name: value for name, value in os.environ.items() if name != leaks.MARK}
         subprocess.run(argv, env=env, check=True, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + START_S
@@ -57,7 +62,9 @@ class PrivateEngine:
         while number in (signal.SIGTERM, signal.SIGKILL) and leaks.status(pid)[0] not in ("", "Z"):
             time.sleep(0.02)
         if number is signal.SIGKILL:
+            # Its containerd dies with it. Where nobody reaps it, its pid still looks alive.
             (self._folder / "pid").unlink(missing_ok=True)
+            (self._folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
 
     def close(self) -> None:
         """Stop it, and whatever it left."""
@@ -65,6 +72,11 @@ class PrivateEngine:
             self.signal(signal.SIGTERM)
         with suppress(FileNotFoundError, ProcessLookupError):
             os.kill(int((self._folder / "exec/containerd/containerd.pid").read_text()), 9)
+        # What was running when it was killed; the folder's name is nobody else's.
+        mine = f"{self._folder}/exec/containerd/containerd.sock".encode()
+        for pid in leaks.all_pids():
+            if mine in leaks.read(Path(f"/proc/{pid}/cmdline")).split(b"\0"):
+                os.kill(pid, signal.SIGKILL)
 
     def load(self, *images: str) -> None:
         """Copy images of the shared engine into this one."""
@@ -75,14 +87,20 @@ class PrivateEngine:
 
 
 @contextmanager
-def private_engine(folder: Path, hide: Path | None = None) -> Generator[PrivateEngine]:
+def private_engine(
+    folder: Path, hide: Path | None = None, options: str = ""
+) -> Generator[PrivateEngine]:
     """A private engine that runs; skips the test where none can be started."""
     if os.geteuid() != 0 or not shutil.which("dockerd") or not shutil.which("unshare"):
         pytest.skip("only root can start an engine of its own, and dockerd must be installed")
-    engine = PrivateEngine(folder, hide)
+    engine = PrivateEngine(folder, hide, options)
     try:
         engine.start()
         yield engine
     finally:
         engine.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        # An engine that was killed has left its mounts.
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for mount in reversed([mount for mount in mounts if mount.startswith(f"{folder}/")]):
+            subprocess.run(["umount", "-l", mount], check=True)
+        shutil.rmtree(folder)

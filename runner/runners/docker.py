@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from secrets import token_hex
@@ -145,7 +146,7 @@ class DockerRunner:
         def keep() -> bool:
             return started and not (options.delete and options.wait)
 
-        async with made(host.engine, request, name, keep=keep) as id_:
+        async with made(host.engine, request, name, keep=keep, warn=self._warn) as id_:
             await files.put_in(host.engine, id_)
             container = Container(host.engine, id_, self._warn)
             if not options.wait:
@@ -186,14 +187,16 @@ class DockerRunner:
             following = anyio.CancelScope(shield=True)
             group.start_soon(output.follow, attached, following)
             try:
-                await engine.start(container.id)
+                await container.start()
                 ended = await container.ending(output, self._lost_after)
                 await output.drain(self._settings.pipe_grace.total_seconds())
             except RunnerUnavailable as error:
                 # Raised below, not here, where the task group would wrap it.
                 failed = error
             except BaseException:
-                with anyio.move_on_after(options.kill_grace.total_seconds() + 30, shield=True):
+                limit_s = options.kill_grace.total_seconds() + 30
+                # If the engine does not answer, its removal afterwards says so.
+                with anyio.move_on_after(limit_s, shield=True), suppress(RunnerUnavailable):
                     await engine.kill(container.id, options.kill_grace)
                 with anyio.move_on_after(_LAST_WORDS_S, shield=True):
                     await output.ended.wait()

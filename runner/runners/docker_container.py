@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from secrets import token_hex
@@ -21,6 +21,7 @@ SECOND_OPINION_S = 15
 """How often a container that `wait` says nothing about is looked at (reliability B10)."""
 
 _LOOKUP_PAUSES_S = (0, 0.2, 1)
+_REMOVE_PAUSES_S = (0.2, 0.5, 1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,11 @@ class Container:
         self._engine = engine
         self.id = id_
         self._warn = warn
+
+    async def start(self) -> None:
+        """Start it. If the answer was lost, `ending` finds out whether it runs."""
+        with suppress(EngineGone):
+            await self._engine.start(self.id)
 
     async def ending(self, output: Output, lost_after: timedelta) -> Ended:
         """Wait for the end of the container, also across a restart of the engine.
@@ -81,6 +87,10 @@ class Container:
                 return Ended(
                     exit_code=int(state["ExitCode"]), oom_killed=bool(state.get("OOMKilled"))
                 )
+            if state.get("Status") == "created":
+                # The engine went away before it was started (reliability 0.1).
+                await self._engine.start(self.id)
+                continue
             if code is not None and state.get("Running"):
                 return Ended(exit_code=code, running=True)
 
@@ -110,11 +120,17 @@ class Container:
 
 @asynccontextmanager
 async def made(
-    engine: Engine, request: Mapping[str, Any], name: str, *, keep: Callable[[], bool]
+    engine: Engine,
+    request: Mapping[str, Any],
+    name: str,
+    *,
+    keep: Callable[[], bool],
+    warn: Callable[[str], None],
 ) -> AsyncGenerator[str]:
-    """A container made by `request`, by its id; removed at the end unless `keep()` says no.
+    """A container made by `request`, by its id; removed at the end unless `keep()` holds.
 
     Whatever happens in between, also to the answer that says that it was made, it is removed.
+    `warn` is told if that cannot be done.
     """
     run: str = request["Labels"][RUN_LABEL]
     try:
@@ -126,14 +142,35 @@ async def made(
         with anyio.move_on_after(CLEANUP_LIMIT.total_seconds(), shield=True):
             half_made = await _lookup(engine, name, run, _LOOKUP_PAUSES_S)
             if half_made is not None:
-                await engine.remove(half_made)
+                await _remove(engine, half_made, _REMOVE_PAUSES_S, warn)
         raise
+    pauses_s = _REMOVE_PAUSES_S
     try:
         yield id_
+    except EngineGone:
+        # It has been waited for long enough.
+        pauses_s = ()
+        raise
     finally:
         if not keep():
             with anyio.move_on_after(CLEANUP_LIMIT.total_seconds(), shield=True):
-                await engine.remove(id_)
+                await _remove(engine, id_, pauses_s, warn)
+
+
+async def _remove(
+    engine: Engine, id_: str, pauses_s: Sequence[float], warn: Callable[[str], None]
+) -> None:
+    """Remove a container; an engine that is being restarted is waited for."""
+    for pause_s in (*pauses_s, None):
+        try:
+            return await engine.remove(id_)
+        except EngineGone as error:
+            if pause_s is None:
+                return warn(f"Container {id_[:12]} could not be removed: {error}")
+            await anyio.sleep(pause_s)
+        except EngineError as error:
+            return warn(f"Container {id_[:12]} could not be removed: {error.text}")
+    return None
 
 
 async def _created(engine: Engine, request: Mapping[str, Any], name: str, run: str) -> str:

@@ -89,7 +89,9 @@ class Visibility:
         }
         container_name = f"eyas-probe-{token_hex(8)}"
         try:
-            async with made(self._engine, config, container_name, keep=lambda: False) as container:
+            async with made(
+                self._engine, config, container_name, keep=lambda: False, warn=lambda _: None
+            ) as container:
                 return await read_file(self._engine, container, f"/eyas-probe/{name}", 65536)
         except EngineError:
             # "bind source path does not exist", in the words of whatever engine it is.
