@@ -74,9 +74,12 @@ class PrivateEngine:
             os.kill(int((self._folder / "exec/containerd/containerd.pid").read_text()), 9)
         # What was running when it was killed; the folder's name is nobody else's.
         mine = f"{self._folder}/exec/containerd/containerd.sock".encode()
-        for pid in leaks.all_pids():
-            if mine in leaks.read(Path(f"/proc/{pid}/cmdline")).split(b"\0"):
-                os.kill(pid, signal.SIGKILL)
+        pids = leaks.all_pids()
+        for shim in pids:
+            if mine in leaks.read(Path(f"/proc/{shim}/cmdline")).split(b"\0"):
+                for pid in [*(pid for pid in pids if leaks.status(pid)[1] == shim), shim]:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
     def load(self, *images: str) -> None:
         """Copy images of the shared engine into this one."""
