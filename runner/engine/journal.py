@@ -81,16 +81,14 @@ class Journal:
             await self._store.save(self.execution if execution is not None else None, runs)
             self._tell()
             if self._on_state is not None and execution is not None:
-                await self._announce(self._on_state)
+                await self._announce(self._on_state, execution)
 
-    async def _announce(self, on_state: OnState) -> None:
-        """Tell of every state that the execution entered since this was last done."""
-        changes = self.execution.history.changes
-        first = len(changes) - 1 if self._announced is None else self._announced
-        self._announced = len(changes)
-        for end in range(first, len(changes)):
-            history = History(changes[: end + 1])
-            await on_state(self.flow, replace(self.execution, history=history))
+    async def _announce(self, on_state: OnState, execution: Execution) -> None:
+        """Tell of a new state; of several that were stored at once only the last counts."""
+        changes = len(execution.history.changes)
+        if changes != self._announced:
+            self._announced = changes
+            await on_state(self.flow, execution)
 
     async def move(self, state: State, **changes: Any) -> None:
         """Record that the execution is in `state` now, with other fields changed too."""
