@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -21,11 +21,28 @@ from runner.errors import (
     SettingInvalid,
 )
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 VERBS: dict[str, tuple[str, str]] = {
     "run": ("runner.cli.run:run_command", "Run one flow to its end."),
     "validate": ("runner.cli.validate:validate_command", "Check flows and say what is wrong."),
     "eval": ("runner.cli.eval:eval_command", "Evaluate an expression."),
     "serve": ("runner.cli.serve:serve_command", "Watch a folder of flows and run them."),
+    "ps": ("runner.cli.ps:ps_command", "List executions."),
+    "show": ("runner.cli.show:show_command", "Show an execution."),
+    "logs": ("runner.cli.logs:logs_command", "Show or follow the log of an execution."),
+    "metrics": ("runner.cli.metrics:metrics_command", "Show what an execution measured."),
+    "kill": ("runner.cli.act:kill_command", "Kill an execution."),
+    "pause": ("runner.cli.act:pause_command", "Pause an execution."),
+    "resume": ("runner.cli.act:resume_command", "Go on with a paused execution."),
+    "restart": ("runner.cli.act:restart_command", "Run a failed execution again."),
+    "replay": ("runner.cli.act:replay_command", "Run an execution again as a new one."),
+    "flows": ("runner.cli.flows:flows_command", "List, show and start flows."),
+    "triggers": ("runner.cli.triggers:triggers_command", "List triggers, switch them off and on."),
+    "kv": ("runner.cli.kv:kv_command", "Read and write the keys that flows share."),
+    "files": ("runner.cli.files:files_command", "Read and write the files that flows share."),
+    "completion": ("runner.cli.completion:completion_command", "Complete eyas in a shell."),
     "schema": ("runner.cli.schema:schema_command", "Print the JSON Schema of flows."),
     "doctor": ("runner.cli.doctor:doctor_command", "Say what is here and what is missing."),
 }
@@ -58,6 +75,19 @@ class _Verbs(click.Group):
             hint = f" Did you mean '{near[0]}'?" if near else ""
             ctx.fail(f"No such command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        # The group's own way would import every verb for its line of help.
+        return [
+            *(
+                CompletionItem(name, help=text)
+                for name, (_, text) in VERBS.items()
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
