@@ -25,7 +25,8 @@ from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
-from runner.tasks.context import Child, Executed, Group, Resumption
+from runner.tasks.context import Child, Executed, Finished, Group, Resumption
+from runner.tasks.host import Host
 
 if TYPE_CHECKING:
     from runner.engine.driver import Driver
@@ -85,12 +86,20 @@ class Context:
         return self._driver.engine.runners
 
     @property
+    def host(self) -> Host:
+        return self._driver.engine.host
+
+    @property
     def shared_dir(self) -> Path | None:
         return self._frame.shared_dir
 
     @property
     def attempt(self) -> int:
         return max(len(self.task_run.attempts) - 1, 0)
+
+    def standing_for(self, task: Task) -> Context:
+        """The same attempt, as another task sees it that does its work."""
+        return Context(self._driver, self._frame, task, self._run_id)
 
     def now(self) -> datetime:
         return self._driver.journal.now()
@@ -106,10 +115,10 @@ class Context:
         makers.update({name: (lambda value=value: value) for name, value in more.items()})
         return Scope(variables=Variables(makers), services=self._services)
 
-    async def render(self, value: Any, **more: object) -> Any:
+    async def render(self, value: Any, /, **more: object) -> Any:
         return render_value(value, self._scope(more))
 
-    async def render_typed(self, value: Any, **more: object) -> Any:
+    async def render_typed(self, value: Any, /, **more: object) -> Any:
         scope = self._scope(more)
         if isinstance(value, str):
             return render_typed(value, scope)
@@ -122,27 +131,27 @@ class Context:
             value = info.default if info is not None else None
         return None if value is None else await self.render(value, **more)
 
-    async def text(self, name: str, **more: object) -> str | None:
+    async def text(self, name: str, /, **more: object) -> str | None:
         value = await self._property(name, more)
         return None if value is None else convert.text(value)
 
-    async def flag(self, name: str, **more: object) -> bool:
+    async def flag(self, name: str, /, **more: object) -> bool:
         value = await self._property(name, more)
         return False if value is None else self._converted(name, _BOOLEAN, value)
 
-    async def integer(self, name: str, **more: object) -> int | None:
+    async def integer(self, name: str, /, **more: object) -> int | None:
         value = await self._property(name, more)
         return None if value is None else self._converted(name, _INTEGER, value)
 
-    async def duration(self, name: str, **more: object) -> timedelta | None:
+    async def duration(self, name: str, /, **more: object) -> timedelta | None:
         value = await self._property(name, more)
         return None if value is None else self._converted(name, _DURATION, value)
 
-    async def texts(self, name: str, **more: object) -> Sequence[str]:
+    async def texts(self, name: str, /, **more: object) -> Sequence[str]:
         value = await self._property(name, more)
         return () if value is None else self._converted(name, _TEXTS, value)
 
-    async def mapping(self, name: str, **more: object) -> Mapping[str, Any]:
+    async def mapping(self, name: str, /, **more: object) -> Mapping[str, Any]:
         value = await self._property(name, more)
         return {} if value is None else self._converted(name, _MAP, value)
 
@@ -211,15 +220,19 @@ class Context:
         inner = Frame(parent=around.parent, task=around.task, run=around.run, shared_dir=folder)
         return await self._driver.in_order(inner, tasks)
 
+    async def flush(self) -> None:
+        """Write the log lines that wait."""
+        await self._driver.journal.flush()
+
     async def begin(self) -> None:
         """Record that the task runs, if it was not recorded when it was created."""
         run = self.task_run
-        if run.state in (State.CREATED, State.RESTARTED):
+        if run.state in (State.CREATED, State.RESTARTED, State.RESUBMITTED):
             await self._driver.journal.move_run(run.id, State.RUNNING)
 
     async def set_outputs(self, outputs: Outputs) -> None:
         await self.begin()
-        await self._driver.journal.save(replace(self.task_run, outputs=outputs))
+        await self._driver.journal.save(replace(self.task_run, outputs=dict(outputs)))
 
     async def discard_children(self, iteration: int) -> None:
         journal = self._driver.journal
@@ -256,8 +269,13 @@ class Context:
     async def end_execution(self, state: State) -> None:
         await self._driver.end(state, stop=state is State.KILLED, from_=self._frame)
 
-    async def start(self, child: Child) -> Execution:
-        return await self._driver.engine.start_child(child, self._driver.journal, self.task_run)
+    async def start(self, children: Sequence[Child]) -> Sequence[Execution]:
+        return await self._driver.engine.children.start(
+            children, self._driver, self.task_run, self.task
+        )
 
-    async def ended(self, execution_id: str) -> Execution:
-        return await self._driver.engine.wait(execution_id)
+    async def restart(self, number: int | None = None) -> Execution | None:
+        return await self._driver.engine.children.restart(self.task_run, number)
+
+    async def ended(self, execution_id: str) -> Finished:
+        return await self._driver.engine.children.ended(execution_id)

@@ -7,6 +7,7 @@ tasks alone (flow-model 3.2, 3.3).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +17,6 @@ import anyio
 import anyio.abc
 
 from runner.engine.context import scope_of_flow
-from runner.engine.endings import guess
 from runner.engine.flow_outputs import render_outputs
 from runner.engine.frame import Frame
 from runner.engine.journal import Journal
@@ -25,82 +25,126 @@ from runner.model.execution import Label, Level, TaskRun
 from runner.model.flow import Task
 from runner.model.state import State
 from runner.tasks.context import Group, Resumption
+from runner.tasks.endings import guess
 
 if TYPE_CHECKING:
     from runner.engine.engine import Engine
+
+_BEFORE = (State.CREATED, State.QUEUED, State.RESTARTED)
+"""States of an execution in which none of its tasks runs yet."""
 
 
 class Driver:
     """Runs one execution to its end, once.
 
+    `admitted`: it has its place among the executions that the flow's `concurrency` lets run.
     `ending` is set when the execution is to end in a state that does not follow from its tasks:
-    killed, ended by Exit, by a broken SLA, retried as a new execution.
+    killed, ended by Exit, by a broken SLA, retried as a new execution. `stopping`: its running
+    tasks are stopped, too. `silent` are failed runs that start no `errors`.
     """
 
-    def __init__(self, engine: Engine, journal: Journal, group: anyio.abc.TaskGroup) -> None:
+    def __init__(self, engine: Engine, journal: Journal) -> None:
         self.engine = engine
         self.journal = journal
-        self.group = group
+        self.group: anyio.abc.TaskGroup
+        self.whole = anyio.CancelScope()
+        self.admitted = journal.execution.state not in (State.CREATED, State.QUEUED)
         self.ending: State | None = None
+        self.stopping = False
+        self.kills_children = False
+        self.after_end = False
         self.root = Frame()
         self.scopes: dict[str, anyio.CancelScope] = {}
-        self._resumed: dict[str, Mapping[str, Any]] = {}
+        self.silent: set[str] = set()
         self.retrying = 0
-        self.after_end = False
+        self.output_error: str | None = None
+        self._resumed: dict[str, Mapping[str, Any]] = {}
         self._earlier = {
             (run.parent_id, run.task_id, run.value): run.id for run in journal.runs.values()
         }
+        self._before_end: tuple[State, ...] = ()
         self._pulse = anyio.Event()
 
-    async def drive(self) -> None:
-        """Run the execution to its end and its `afterExecution` tasks after that."""
+    async def drive(self) -> bool:
+        """Wait for the execution's turn and run it to its end; False if it never began."""
         flow, journal = self.journal.flow, self.journal
-        await journal.move(State.RUNNING)
-        await self.run_level(
-            self.root, lambda: self.in_order(self.root, flow.tasks), flow.errors, flow.finally_
-        )
+        began = await self._turn()
+        if began:
+            if journal.execution.state in _BEFORE:
+                await journal.move(State.RUNNING)
+            await self.run_level(
+                self.root, lambda: self.in_order(self.root, flow.tasks), flow.errors, flow.finally_
+            )
         await self._end()
-        await journal.flush()
+        return began
+
+    async def _turn(self) -> bool:
+        """Wait for the date it is scheduled for and for its place; False if it ends before."""
+        execution = self.journal.execution
+        if not self.admitted:
+            for date in (execution.history.start, execution.schedule_date):
+                while date is not None and not self.admitted and not await self._has_come(date):
+                    if self.ending is not None:
+                        return False
+            await self.engine.live.enter(self)
+        while not self.admitted and self.ending is None:
+            await self.next_pulse()
+        return self.ending is None
+
+    async def _has_come(self, date: datetime) -> bool:
+        if self.journal.now() >= date:
+            return True
+        await self.next_pulse(date)
+        return False
+
+    def admit(self) -> None:
+        """Give the execution its place; it begins if it was waiting."""
+        self.admitted = True
+        self.pulse()
 
     async def run_after_execution(self) -> None:
         """Run the tasks of `afterExecution`; they change nothing about how the execution ended."""
         self.after_end = True
-        frame = Frame(keeps_going=True)
+        frame = Frame(keeps_going=True, after=True)
         await self.in_order(frame, self.journal.flow.after_execution)
 
     async def _end(self) -> None:
         state = self.ending or guess(run.state for run in self.main_runs(self.root))
         journal = self.journal
+        for run_id in self._earlier.values():
+            # Left over from before a crash, in a branch that is not taken any more.
+            run = journal.runs.get(run_id)
+            if run is not None and not run.state.is_terminal:
+                await journal.move_run(run_id, State.KILLED)
+        states = (*self._before_end, state)
+        outputs = None
         if self.ending is None and journal.flow.outputs:
             rendered = await render_outputs(
                 journal.flow, scope_of_flow(self.engine, journal, ended=False)
             )
             for warning in rendered.warnings:
                 journal.log(Level.WARN, warning)
+            outputs, self.output_error = rendered.outputs, rendered.error
             if rendered.error is not None:
                 journal.log(Level.ERROR, rendered.error)
-                await journal.flush()
-                await journal.move(state)
-                state = State.FAILED
-            elif rendered.outputs is not None:
-                await journal.flush()
-                await journal.move(state, outputs=rendered.outputs)
-                return
+                states = (*states, State.FAILED)
         await journal.flush()
-        await journal.move(state)
+        if outputs is not None:
+            await journal.move(*states, outputs=outputs)
+        else:
+            await journal.move(*states)
 
     def main_runs(self, frame: Frame) -> list[TaskRun]:
         """The runs of the level's own tasks, without those of its other branches."""
+        aside = {task.id for branch in self._branches(frame) for task in branch}
+        return [run for run in self.journal.children(frame.run_id) if run.task_id not in aside]
+
+    def _branches(self, frame: Frame) -> tuple[Sequence[Task], ...]:
         flow = self.journal.flow
         if frame.task is None:
-            aside = {task.id for task in (*flow.errors, *flow.finally_, *flow.after_execution)}
-        else:
-            aside = {
-                task.id
-                for branch in ("errors", "finally")
-                for task in frame.task.properties.get(branch) or ()
-            }
-        return [run for run in self.journal.children(frame.run_id) if run.task_id not in aside]
+            return flow.errors, flow.finally_, flow.after_execution
+        properties = frame.task.properties
+        return properties.get("errors") or (), properties.get("finally") or ()
 
     async def run_level(
         self,
@@ -109,10 +153,23 @@ class Driver:
         errors: Sequence[Task],
         finally_: Sequence[Task],
     ) -> None:
-        """Do the level's own `work`, then its `errors` if a task failed, then its `finally`."""
-        await work()
-        if any(run.state is State.FAILED for run in self.main_runs(frame)):
-            frame.closed = True
+        """Do the level's own `work`, then its `errors` if a task failed, then its `finally`.
+
+        What has begun before stays begun: a level in whose `errors` there are runs goes on there,
+        whatever its tasks' states were changed to (flow-model 3.2, 3.12).
+        """
+        begun = {run.task_id for run in self.journal.children(frame.run_id)}
+        in_errors = any(task.id in begun for task in errors)
+        if any(task.id in begun for task in finally_):
+            await self.in_order(self._aside(frame), finally_)
+            return
+        if not in_errors:
+            await work()
+        failed = [run.id for run in self.main_runs(frame) if run.state is State.FAILED]
+        if failed or in_errors:
+            self.close(frame)
+            if failed and self.silent.issuperset(failed):
+                return
             await self.in_order(self._aside(frame), errors)
         await self.in_order(self._aside(frame), finally_)
 
@@ -132,54 +189,35 @@ class Driver:
         for task in tasks:
             if task.disabled:
                 continue
-            if not await self.may_start(frame):
+            begun = (frame.run_id, task.id, value) in self._earlier
+            if not begun and not await self.may_start(frame):
                 return False
             run = await run_task(self, frame, task, value=value, iteration=iteration)
             if run is None:
                 return False
-            if run.state in (State.FAILED, State.KILLED, State.RETRIED) and not frame.keeps_going:
-                # A killed subflow does not stop its parent (flow-model 4.8).
-                if run.state is State.KILLED and self.ending is None:
-                    continue
+            if run.state in (State.FAILED, State.RETRIED) and not frame.keeps_going:
+                return False
+            # A killed subflow does not stop its parent (flow-model 4.8).
+            if run.state is State.KILLED and self.ending is not None:
                 return False
         return True
 
     async def run_groups(self, frame: Frame, groups: Sequence[Group], limit: int) -> bool:
         """Run groups beside each other; see `FlowContext.run_groups`."""
-        waiting = list(range(len(groups)))
-        active: set[int] = set()
-        ended: set[int] = set()
-        failed = False
+        if limit == 1 and not any(group.after for group in groups):
+            for group in groups:
+                if not await self._run_group(frame, group):
+                    return False
+            return True
+        return await _Groups(self, frame, groups, limit).run()
 
-        async def run_one(number: int) -> None:
-            nonlocal failed
-            group = groups[number]
-            fine = await self.in_order(
-                frame, group.tasks, value=group.value, iteration=group.iteration
-            )
-            active.discard(number)
-            ended.add(number)
-            failed = failed or not fine
-            self.pulse()
-
-        while frame.is_open and not failed:
-            startable = [n for n in waiting if groups[n].after <= ended]
-            for number in startable[: limit - len(active) if limit else None]:
-                waiting.remove(number)
-                active.add(number)
-                self.group.start_soon(run_one, number, name=f"group {number}")
-            if not active:
-                return True
-            await self.next_pulse()
-        frame.closed = True
-        while active and self.ending is State.KILLED:
-            await self.next_pulse()
-        return False
+    async def _run_group(self, frame: Frame, group: Group) -> bool:
+        return await self.in_order(frame, group.tasks, value=group.value, iteration=group.iteration)
 
     async def may_start(self, frame: Frame) -> bool:
         """Wait while the execution is paused; True if a task may start in `frame` then."""
         while True:
-            if self.after_end:
+            if frame.is_after:
                 return True
             if not frame.is_open or self.ending is not None:
                 return False
@@ -191,6 +229,13 @@ class Driver:
         """The run of the same place that was there before this drive (restart, recovery)."""
         run_id = self._earlier.pop((frame.run_id, task.id, value), None)
         return self.journal.runs.get(run_id) if run_id else None
+
+    async def close_below(self, run: TaskRun, state: State) -> None:
+        """End flowables still open below a run that ends, in its state (flow-model 4.3)."""
+        for child in self.journal.children(run.id):
+            if not child.state.is_terminal and self.journal.children(child.id):
+                await self.close_below(child, state)
+                await self.journal.move_run(child.id, state, attempt=False)
 
     def pulse(self) -> None:
         """Wake everything that waits for something to change."""
@@ -206,23 +251,39 @@ class Driver:
         with anyio.move_on_after(max(left, 0)):
             await self._pulse.wait()
 
-    async def wait_until(self, date: datetime) -> bool:
-        """Wait until `date`; False if the execution is being ended before."""
-        while self.ending is None:
+    async def wait_until(self, date: datetime, frame: Frame | None = None) -> bool:
+        """Wait until `date`; False if the execution is being ended, or `frame` closed, before."""
+        frame = frame or self.root
+        while frame.is_after or (frame.is_open and self.ending is None):
             if self.journal.now() >= date:
                 return True
             await self.next_pulse(date)
         return False
 
-    async def end(self, state: State, *, stop: bool, from_: Frame | None = None) -> None:
+    def close(self, frame: Frame) -> None:
+        """Let nothing more start in `frame` and below it."""
+        frame.closed = True
+        self.pulse()
+
+    async def end(
+        self,
+        state: State,
+        *,
+        stop: bool,
+        from_: Frame | None = None,
+        before: tuple[State, ...] = (),
+    ) -> None:
         """End the execution in `state` as soon as what runs has come back.
 
         `stop`: running tasks are stopped and end KILLED, waiting ones too. `from_`: the level of
-        the task that ends it; the runs around it take the state.
+        the task that ends it; the runs around it take the state. `before`: states that the
+        execution passes through then.
         """
-        if self.ending is not None:
+        if self.ending is not None or self.after_end:
             return
         self.ending = state
+        self.stopping = stop
+        self._before_end = before
         self.root.closed = True
         if stop:
             for scope in list(self.scopes.values()):
@@ -232,13 +293,16 @@ class Driver:
                 await self.journal.move_run(around.run_id, state)
         self.pulse()
 
-    async def kill(self) -> None:
+    async def kill(self, *, cascade: bool) -> None:
         """Stop everything; the execution goes KILLING and, when all has ended, KILLED."""
-        if self.ending is not None or self.journal.execution.state.is_terminal:
+        state = self.journal.execution.state
+        if self.ending is not None or state.is_terminal:
             return
-        if self.journal.execution.state is State.PAUSED:
-            await self.journal.move(State.RESTARTED)
-        await self.journal.move(State.KILLING)
+        self.kills_children = cascade
+        if state is State.PAUSED:
+            await self.journal.move(State.RESTARTED, State.KILLING)
+        elif state is not State.QUEUED:
+            await self.journal.move(State.KILLING)
         await self.end(State.KILLED, stop=True)
 
     async def pause(
@@ -246,8 +310,9 @@ class Driver:
     ) -> Resumption:
         """Pause the execution and `run`; see `FlowContext.pause`."""
         journal = self.journal
-        await journal.move_run(run.id, State.PAUSED)
-        await journal.move(State.PAUSED)
+        if run.state is not State.PAUSED:
+            await journal.move_run(run.id, State.PAUSED)
+        await self._rest_execution()
         self.pulse()
         if on_pause is not None:
             self.group.start_soon(run_task, self, frame, on_pause, name="onPause")
@@ -266,11 +331,19 @@ class Driver:
 
     async def rest(self, until: datetime) -> bool:
         """Pause the execution alone until `until`; False if it is being ended."""
-        await self.journal.move(State.PAUSED)
+        resting = await self._rest_execution()
         alive = await self.wait_until(until)
-        if alive:
+        if alive and resting:
             await self._go_on(State.RUNNING)
         return alive
+
+    async def _rest_execution(self) -> bool:
+        """Pause the execution; False if it is paused already, or has ended."""
+        state = self.journal.execution.state
+        if state is State.PAUSED or state.is_terminal:
+            return False
+        await self.journal.move(State.PAUSED)
+        return True
 
     def resume(self, run: TaskRun, inputs: Mapping[str, Any]) -> None:
         """Let a paused task run go on, with what the person gave."""
@@ -290,8 +363,7 @@ class Driver:
         )
         if paused or journal.execution.state is not State.PAUSED:
             return
-        for state in states:
-            await journal.move(state)
+        await journal.move(*states)
         self.pulse()
 
     async def add_labels(self, labels: Sequence[Label]) -> None:
@@ -300,3 +372,54 @@ class Driver:
         await self.journal.save(
             execution=replace(self.journal.execution, labels=tuple(kept.values()))
         )
+
+
+class _Groups:
+    """Groups of one flowable that run beside each other, as tasks of the execution's group.
+
+    They are not children of this call: after a failure it comes back while they run on.
+    """
+
+    def __init__(self, driver: Driver, frame: Frame, groups: Sequence[Group], limit: int) -> None:
+        self._driver = driver
+        self._frame = frame
+        self._groups = groups
+        self._limit = limit
+        self._active = 0
+        self._failed = False
+        self._woken = anyio.Event()
+        self._ready = deque(n for n, group in enumerate(groups) if not group.after)
+        self._waits_for = {n: set(group.after) for n, group in enumerate(groups) if group.after}
+
+    async def run(self) -> bool:
+        """Start every group in its turn; False as soon as one failed or nothing more may start."""
+        while self._frame.is_open and self._driver.ending is None and not self._failed:
+            while self._ready and (not self._limit or self._active < self._limit):
+                number = self._ready.popleft()
+                self._active += 1
+                self._driver.group.start_soon(self._run_one, number, name=f"group {number}")
+            if not self._active:
+                return True
+            await self._next_end()
+        self._driver.close(self._frame)
+        while self._active and self._driver.stopping:
+            await self._next_end()
+        return False
+
+    async def _next_end(self) -> None:
+        await self._woken.wait()
+        self._woken = anyio.Event()
+
+    async def _run_one(self, number: int) -> None:
+        group = self._groups[number]
+        fine = await self._driver.in_order(
+            self._frame, group.tasks, value=group.value, iteration=group.iteration
+        )
+        self._active -= 1
+        self._failed = self._failed or not fine
+        for waiting, needed in self._waits_for.items():
+            if number in needed:
+                needed.remove(number)
+                if not needed:
+                    self._ready.append(waiting)
+        self._woken.set()

@@ -14,14 +14,17 @@ import anyio.abc
 
 from runner.engine import restart
 from runner.engine.checks import refusal, run_checks
+from runner.engine.children import Children
 from runner.engine.context import scope_of_flow
 from runner.engine.driver import Driver
 from runner.engine.flows import Flows
+from runner.engine.host import EngineHost
 from runner.engine.inputs import Resolved, resolve_inputs, resume_inputs
 from runner.engine.journal import Journal, OnState, utc_now
-from runner.engine.retry import delay
-from runner.engine.sla import watch_sla
-from runner.errors import Conflict
+from runner.engine.live import Live
+from runner.engine.recovery import MAX_RESTARTS, recovered
+from runner.engine.retry import delay, next_id
+from runner.errors import Conflict, NotFound
 from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCause, new_id
 from runner.model.flow import Flow, Retry
 from runner.model.state import History, State
@@ -30,8 +33,7 @@ from runner.settings import Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 from runner.store.base import Store
-from runner.tasks.context import Child
-
+from runner.tasks.host import Host
 
 CORRELATION = "system.correlationId"
 """Label that ties executions together that were caused by each other."""
@@ -40,7 +42,8 @@ CORRELATION = "system.correlationId"
 class Engine:
     """Owns every execution that is going on; an async context manager.
 
-    Leaving it cancels what still runs: tasks are stopped and nothing more is recorded.
+    Leaving it cancels what still runs: tasks are stopped and nothing more is recorded, so that
+    `recover` finds it at the next start.
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class Engine:
         self.storage = storage
         self.kv = kv
         self.runners = runners
-        self._live: dict[str, Driver] = {}
+        self.host: Host = EngineHost(self)
+        self.children = Children(self)
+        self.live = Live(self)
         self._stack = AsyncExitStack()
         self._group: anyio.abc.TaskGroup
 
@@ -92,13 +97,45 @@ class Engine:
         """Create an execution of `flow` and begin it; returns it as it was stored first.
 
         `labels` are the caller's, which win over the flow's. `checked`: the flow's `checks` apply.
-        Unless `parsed`, inputs are taken as they are given, whatever the flow declares (7.4).
+        Unless `parsed`, inputs are taken as they are given, whatever the flow declares (7.4). It
+        begins at `schedule_date` if that is still to come.
 
         Raises:
             InputInvalid: an input is missing or wrong; nothing was created.
             Conflict: the flow is disabled, or a check forbids the execution.
             FlowInvalid: it has tasks that Eyas cannot run.
         """
+        journal = await self.prepare(
+            flow,
+            inputs=inputs,
+            labels=labels,
+            trigger=trigger,
+            schedule_date=schedule_date,
+            execution_id=execution_id,
+            parsed=parsed,
+        )
+        failed = run_checks(flow, scope_of_flow(self, journal, ended=False)) if checked else None
+        if failed is not None and failed.behavior == "BLOCK_EXECUTION":
+            raise Conflict(failed.message)
+        if failed is not None and failed.behavior == "FAIL_EXECUTION":
+            await journal.save(execution=journal.execution)
+            await journal.flush()
+            await journal.move(State.FAILED)
+            return journal.execution
+        return await self.begin(journal)
+
+    async def prepare(
+        self,
+        flow: Flow,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        labels: Sequence[Label] = (),
+        trigger: TriggerCause | None = None,
+        schedule_date: datetime | None = None,
+        execution_id: str | None = None,
+        parsed: bool = True,
+    ) -> Journal:
+        """An execution of `flow` that is ready to begin, but not stored; see `start`."""
         refusal(flow)
         execution = self._created(flow, labels, trigger, schedule_date, execution_id)
         journal = self._journal(flow, execution)
@@ -113,18 +150,16 @@ class Engine:
             )
         for secret in resolved.secrets:
             journal.masker.add(secret)
-        journal.execution = execution = replace(execution, inputs=resolved.values)
-        failed = run_checks(flow, scope_of_flow(self, journal, ended=False)) if checked else None
-        if failed is not None and failed.behavior == "BLOCK_EXECUTION":
-            raise Conflict(failed.message)
+        journal.execution = replace(execution, inputs=resolved.values)
         for warning in resolved.warnings:
             journal.log(Level.WARN, warning)
+        return journal
+
+    async def begin(self, journal: Journal) -> Execution:
+        """Store a prepared execution and let it run when it may; returns it as stored first."""
+        execution = journal.execution
         await journal.save(execution=execution)
-        if failed is not None and failed.behavior == "FAIL_EXECUTION":
-            await journal.flush()
-            await journal.move(State.FAILED)
-            return journal.execution
-        await self._admit(journal)
+        self.live.spawn(journal, self._group)
         return execution
 
     async def start_failed(
@@ -146,7 +181,10 @@ class Engine:
         return journal.execution
 
     def _journal(self, flow: Flow, execution: Execution, runs: Sequence[TaskRun] = ()) -> Journal:
-        return Journal(flow, execution, self.store, runs=runs, on_state=self.on_state)
+        journal = Journal(flow, execution, self.store, runs=runs, on_state=self.on_state)
+        for secret in _secrets(flow, execution):
+            journal.masker.add(secret)
+        return journal
 
     def _created(
         self,
@@ -173,84 +211,46 @@ class Engine:
             original_created=now,
         )
 
-    async def _admit(self, journal: Journal) -> None:
-        """Begin a created execution, or let it wait or end by the flow's `concurrency`."""
-        concurrency = journal.flow.concurrency
-        if concurrency is not None and self._running(journal.flow) >= concurrency.limit:
-            if concurrency.behavior == "QUEUE":
-                self._live[journal.execution.id] = Driver(self, journal, self._group)
-                await journal.move(State.QUEUED)
-                return
-            if concurrency.behavior == "FAIL":
-                text = "Execution is FAILED due to concurrency limit exceeded"
-                journal.log(Level.ERROR, text)
-                await journal.flush()
-                await journal.move(State.FAILED)
-                return
-            await journal.move(State.CANCELLED)
-            return
-        self._spawn(journal)
+    async def recover(self, restarts: int = MAX_RESTARTS) -> list[str]:
+        """Go on with the executions that an earlier Eyas left unfinished; gives their ids.
 
-    def _running(self, flow: Flow) -> int:
-        """How many executions of the flow hold a slot: begun, and not ended (3.9)."""
-        return sum(
-            1
-            for driver in self._live.values()
-            if (driver.journal.flow.namespace, driver.journal.flow.id) == (flow.namespace, flow.id)
-            and driver.journal.execution.state is not State.QUEUED
-            and not driver.journal.execution.state.is_terminal
-        )
+        Call it once, before anything is started. Waits for a date, a person or a place go on.
+        What ran and was lost with that Eyas runs again, at most `restarts` times a task run
+        (0: never; it is FAILED then). An execution whose flow is gone is FAILED.
+        """
+        found: list[str] = []
+        for execution in await self.store.unfinished():
+            if execution.id in self.live:
+                continue
+            await self._recover(execution, restarts)
+            found.append(execution.id)
+        return found
 
-    def _spawn(self, journal: Journal) -> Driver:
-        driver = Driver(self, journal, self._group)
-        self._live[journal.execution.id] = driver
-        self._group.start_soon(self._drive, driver, name=f"execution {journal.execution.id}")
-        return driver
-
-    async def _drive(self, driver: Driver) -> None:
-        """Run one execution to its very end; a bug in it must not take the others down."""
-        journal = driver.journal
+    async def _recover(self, execution: Execution, restarts: int) -> None:
         try:
-            async with anyio.create_task_group() as aside:
-                aside.start_soon(journal.keep_flushing, name="flush")
-                if journal.flow.sla:
-                    aside.start_soon(watch_sla, driver, name="sla")
-                async with anyio.create_task_group() as group:
-                    driver.group = group
-                    await driver.drive()
-                    await self._pop_queue(journal.flow)
-                    await driver.run_after_execution()
-                aside.cancel_scope.cancel()
-            await journal.flush()
-        except Exception:  # a bug of ours: the daemon lives on, and says so
-            import structlog  # 50 ms that a run without bugs does not need
-
-            structlog.get_logger().exception("execution.crashed", execution=journal.execution.id)
-            journal.log(Level.ERROR, "Internal error: see Eyas's own log")
+            flow = self.flows.find(execution.namespace, execution.flow_id, execution.flow_revision)
+        except NotFound as error:
+            journal = Journal(_gone(execution), execution, self.store, on_state=self.on_state)
+            journal.log(Level.ERROR, f"Cannot go on after a restart of Eyas: {error}")
             await journal.flush()
             await journal.move(State.FAILED)
-        finally:
-            self._live.pop(journal.execution.id, None)
-            driver.pulse()
-
-    async def _pop_queue(self, flow: Flow) -> None:
-        """Begin the oldest queued execution of the flow, if there is a slot."""
-        if flow.concurrency is None:
             return
-        for driver in list(self._live.values()):
-            waiting = driver.journal
-            if (
-                waiting.execution.state is State.QUEUED
-                and (waiting.flow.namespace, waiting.flow.id) == (flow.namespace, flow.id)
-                and self._running(flow) < flow.concurrency.limit
-            ):
-                self._spawn(waiting)
-                await waiting.move(State.RUNNING)
-                return
+        runs = await self.store.task_runs(execution.id)
+        now = utc_now()
+        state = recovered(flow, execution, runs, now, restarts)
+        journal = self._journal(flow, state.execution, state.runs)
+        for run, text in state.messages:
+            journal.log(Level.WARN, text, run)
+        await self.store.discard_runs(execution.id, state.dropped)
+        await journal.save(*state.runs, execution=state.execution)
+        driver = self.live.spawn(journal, self._group)
+        if execution.state is State.KILLING:
+            await driver.end(State.KILLED, stop=True)
+        self.live.let_in(flow)
 
     async def wait(self, execution_id: str) -> Execution:
         """The execution, as soon as it has ended (its `afterExecution` may still run)."""
-        while (driver := self._live.get(execution_id)) is not None:
+        while (driver := self.live.get(execution_id)) is not None:
             if driver.journal.execution.state.is_terminal:
                 return driver.journal.execution
             await driver.journal.changed.wait()
@@ -258,7 +258,7 @@ class Engine:
 
     async def wait_until_done(self, execution_id: str) -> Execution:
         """The execution, when nothing of it runs any more."""
-        while (driver := self._live.get(execution_id)) is not None:
+        while (driver := self.live.get(execution_id)) is not None:
             await driver.next_pulse()
         return await self.store.execution(execution_id)
 
@@ -267,11 +267,17 @@ class Engine:
 
         Follow by taking the event first, reading then, and waiting for it.
         """
-        driver = self._live.get(execution_id)
+        driver = self.live.get(execution_id)
         return driver.journal.changed if driver else anyio.Event()
 
+    async def flush(self, execution_id: str) -> None:
+        """Have the store hold every log line and metric that there is so far."""
+        driver = self.live.get(execution_id)
+        if driver is not None:
+            await driver.journal.flush()
+
     def _driver(self, execution_id: str) -> Driver:
-        driver = self._live.get(execution_id)
+        driver = self.live.get(execution_id)
         if driver is None or driver.journal.execution.state.is_terminal:
             raise Conflict(f"Execution '{execution_id}' is not running")
         return driver
@@ -285,21 +291,21 @@ class Engine:
         """
         await self.store.execution(execution_id)
         driver = self._driver(execution_id)
-        if driver.journal.execution.state is State.QUEUED:
-            await driver.journal.move(State.KILLED)
-            self._live.pop(execution_id, None)
-            return
+        await driver.kill(cascade=cascade)
         if cascade:
-            for child in list(self._live.values()):
-                cause = child.journal.execution.trigger
-                if cause and cause.variables.get("executionId") == execution_id:
-                    await child.kill()
-        await driver.kill()
+            for child in self.live.children_of(execution_id):
+                await self.kill_if_running(child.id)
+
+    async def kill_if_running(self, execution_id: str) -> None:
+        """Kill an execution and its subflows, unless it has ended."""
+        driver = self.live.get(execution_id)
+        if driver is not None and not driver.journal.execution.state.is_terminal:
+            await self.kill(execution_id)
 
     async def pause(self, execution_id: str) -> Execution:
         """Pause an execution: running tasks finish, nothing new starts."""
         driver = self._driver(execution_id)
-        if driver.journal.execution.state is not State.RUNNING:
+        if driver.journal.execution.state is not State.RUNNING or driver.ending is not None:
             raise Conflict(f"Execution '{execution_id}' is not running")
         await driver.journal.move(State.PAUSED)
         driver.pulse()
@@ -333,8 +339,24 @@ class Engine:
             driver.resume(paused, given)
         return journal.execution
 
+    async def force_run(self, execution_id: str) -> Execution:
+        """Let an execution run that waits for its place or its date; resume a paused one.
+
+        Raises:
+            NotFound: there is no such execution.
+            Conflict: it has ended already.
+        """
+        await self.store.execution(execution_id)
+        driver = self._driver(execution_id)
+        if driver.journal.execution.state is State.PAUSED:
+            return await self.resume(execution_id)
+        driver.admit()
+        return driver.journal.execution
+
     async def restart(self, execution_id: str, revision: int | None = None) -> Execution:
         """Run a failed execution again from its failed tasks, as the same execution.
+
+        With another `revision` of the flow it becomes a new execution.
 
         Raises:
             Conflict: nothing in it can be restarted.
@@ -349,8 +371,7 @@ class Engine:
         """Run an execution again as a new one, from a task run on or from the start."""
         execution, runs, flow = await self._stored(execution_id, revision)
         new, copies = restart.replayed(flow, execution, runs, task_run_id, utc_now())
-        replayed = Label("system.replayed", "true")
-        await self.store.save(replace(execution, labels=(*execution.labels, replayed)))
+        await self.set_labels(execution_id, [Label("system.replayed", "true")])
         return await self._begin_again(flow, new, copies)
 
     async def change_state(self, execution_id: str, task_run_id: str, state: State) -> Execution:
@@ -361,7 +382,7 @@ class Engine:
 
     async def set_labels(self, execution_id: str, labels: Sequence[Label]) -> Execution:
         """Add labels to an execution, running or ended."""
-        driver = self._live.get(execution_id)
+        driver = self.live.get(execution_id)
         if driver is not None:
             await driver.add_labels(labels)
             return driver.journal.execution
@@ -374,13 +395,21 @@ class Engine:
     async def _stored(
         self, execution_id: str, revision: int | None
     ) -> tuple[Execution, list[TaskRun], Flow]:
+        """An execution that has ended, or is paused: it is not driven any more then."""
         execution = await self.store.execution(execution_id)
-        if execution_id in self._live:
-            await self.wait_until_done(execution_id)
-            execution = await self.store.execution(execution_id)
+        if execution.state is State.PAUSED:
+            await self.live.abandon(execution_id)
+        elif not execution.state.is_terminal:
+            raise Conflict(
+                "Execution must be terminated to be restarted, current state is "
+                f"'{execution.state}' !"
+            )
+        await self.wait_until_done(execution_id)
+        execution = await self.store.execution(execution_id)
         flow = self.flows.find(
             execution.namespace, execution.flow_id, revision or execution.flow_revision
         )
+        refusal(flow)
         return execution, await self.store.task_runs(execution_id), flow
 
     async def _begin_again(
@@ -391,41 +420,8 @@ class Engine:
         journal = self._journal(flow, execution, runs)
         await self.store.discard_runs(execution.id, gone)
         await journal.save(*runs, execution=execution)
-        self._spawn(journal)
+        self.live.spawn(journal, self._group)
         return execution
-
-    async def start_child(self, child: Child, parent: Journal, run: TaskRun) -> Execution:
-        """Start the execution that a task asks for, caused by that task's run."""
-        flow = self.flows.find(child.namespace, child.flow_id, child.revision)
-        if flow.disabled:
-            raise Conflict("Cannot execute a flow which is disabled")
-        above = parent.execution.labels
-        inherited = [
-            label for label in above if child.inherit_labels or label.key.startswith("system.")
-        ]
-        own = {label.key: label for label in (*inherited, *flow.labels, *child.labels)}
-        task = next((t for t in parent.flow.walk() if t.id == run.task_id), None)
-        cause = TriggerCause(
-            id=run.task_id,
-            type=task.type if task else "io.kestra.plugin.core.flow.ForEachItem",
-            variables={
-                "executionId": parent.execution.id,
-                "namespace": parent.execution.namespace,
-                "flowId": parent.execution.flow_id,
-                "flowRevision": parent.execution.flow_revision,
-                "taskRunId": run.id,
-                "taskId": run.task_id,
-                **(child.variables or {}),
-            },
-        )
-        return await self.start(
-            flow,
-            inputs=child.inputs,
-            labels=tuple(own.values()),
-            trigger=cause,
-            schedule_date=child.schedule_date,
-            checked=False,
-        )
 
     def next_execution(self, policy: Retry, journal: Journal) -> datetime | None:
         """When to retry an execution as a new one; None if the policy is used up."""
@@ -438,11 +434,15 @@ class Engine:
             return None
         return date
 
-    def retry_as_new(self, journal: Journal, date: datetime) -> None:
-        """Begin a new execution like this one at `date`."""
+    async def retry_as_new(self, journal: Journal, date: datetime) -> None:
+        """Store a new execution like this one, that begins at `date`.
+
+        It is stored at once, so that it is not lost with this process. Its id follows from the
+        old one's: should we be interrupted before the old one is RETRIED, it is not made twice.
+        """
         old = journal.execution
         new = Execution(
-            id=new_id(),
+            id=next_id(old),
             namespace=old.namespace,
             flow_id=old.flow_id,
             flow_revision=old.flow_revision,
@@ -456,10 +456,27 @@ class Engine:
             original_created=old.original_created,
             schedule_date=old.schedule_date,
         )
-        self._group.start_soon(self._begin_at, journal.flow, new, date, name=f"retry {new.id}")
+        if new.id not in self.live:
+            await self.begin(self._journal(journal.flow, new))
 
-    async def _begin_at(self, flow: Flow, execution: Execution, date: datetime) -> None:
-        await anyio.sleep(max((date - utc_now()).total_seconds(), 0))
-        journal = self._journal(flow, execution)
-        await journal.save(execution=execution)
-        await self._admit(journal)
+
+def _secrets(flow: Flow, execution: Execution) -> list[str]:
+    """The values of SECRET inputs, which an execution that goes on must still mask."""
+    found: list[str] = []
+    for declared in flow.inputs:
+        value: Any = execution.inputs
+        for part in declared.id.split(".") if declared.type == "SECRET" else ():
+            value = value.get(part) if isinstance(value, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # JSON border
+        if declared.type == "SECRET" and isinstance(value, str):
+            found.append(value)
+    return found
+
+
+def _gone(execution: Execution) -> Flow:
+    """A stand-in for a flow that does not exist any more."""
+    return Flow(
+        id=execution.flow_id,
+        namespace=execution.namespace,
+        tasks=(),
+        revision=execution.flow_revision,
+    )

@@ -15,8 +15,8 @@ class Frame:
     """One level of the running flow, under which task runs are created.
 
     A flowable's tasks, its `errors` and its `finally` are three frames of the same task run.
-    `closed`: nothing more may start here nor below. `failed_from_here`: a failed task of this
-    level is final for the level (its children run on, but it does not wait for them).
+    `keeps_going`: a failed task does not stop those after it. `closed`: nothing more may start
+    here nor below. `after`: the level of `afterExecution`, which nothing closes.
     """
 
     parent: Frame | None = None
@@ -25,6 +25,7 @@ class Frame:
     shared_dir: Path | None = None
     keeps_going: bool = False
     closed: bool = False
+    after: bool = False
 
     @property
     def run_id(self) -> str | None:
@@ -43,10 +44,10 @@ class Frame:
         """Tasks may still start here."""
         return not any(frame.closed for frame in self.outward())
 
-    def values(self) -> list[str]:
-        """The loop values of the runs around a task here, outermost first."""
-        found = [f.run.value for f in self.outward() if f.run and f.run.value is not None]
-        return found[::-1]
+    @property
+    def is_after(self) -> bool:
+        """Tasks here run after the execution has ended."""
+        return any(frame.after for frame in self.outward())
 
     def inherited_retry(self) -> Retry | None:
         """The retry of the nearest flowable around a task here that has one."""

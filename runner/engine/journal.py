@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 
 from runner.engine.masking import Masker
+from runner.engine.trees import Trees
 from runner.model.execution import Attempt, Execution, Level, LogBatch, Metric, Outputs, TaskRun
 from runner.model.flow import Flow
 from runner.model.state import History, State
@@ -52,12 +53,14 @@ class Journal:
     ) -> None:
         self.flow = flow
         self.execution = execution
-        self.runs: dict[str, TaskRun] = {run.id: run for run in runs}
+        self._runs: dict[str, TaskRun] = {run.id: run for run in runs}
+        self._below: dict[str | None, dict[str, None]] = {}
+        for run in self._runs.values():
+            self._below.setdefault(run.parent_id, {})[run.id] = None
+        self.trees = Trees(self._runs)
         self.masker = Masker()
         self.now = clock
         self.changed = anyio.Event()
-        self.version = 0
-        """Counts changes of task runs; what is derived from them may be kept until it moves."""
         self.errors: list[tuple[str | None, str]] = []
         """Task id and text of the first ERROR lines of the execution."""
         self._store = store
@@ -75,8 +78,7 @@ class Journal:
         if execution is not None:
             self.execution = execution
         for run in runs:
-            self.runs[run.id] = run
-        self.version += 1
+            self.add(run)
         with anyio.CancelScope(shield=True):
             await self._store.save(self.execution if execution is not None else None, runs)
             self._tell()
@@ -90,17 +92,29 @@ class Journal:
             self._announced = changes
             await on_state(self.flow, execution)
 
-    async def move(self, state: State, **changes: Any) -> None:
-        """Record that the execution is in `state` now, with other fields changed too."""
-        if self.execution.state is not state or changes:
-            moved = replace(self.execution.moved(state, self.now()), **changes)
-            await self.save(execution=moved)
+    def add(self, run: TaskRun) -> None:
+        """Take a new or changed task run into the record in memory; it is not stored."""
+        if run.id not in self._runs:
+            self._below.setdefault(run.parent_id, {})[run.id] = None
+        self._runs[run.id] = run
+        self.trees.put(run)
+
+    async def move(self, *states: State, **changes: Any) -> None:
+        """Record that the execution went through `states` now, with other fields changed too.
+
+        What is between two states is never seen: a waiter finds the last one.
+        """
+        moved = self.execution
+        for state in states:
+            moved = moved.moved(state, self.now())
+        if moved.history is not self.execution.history or changes:
+            await self.save(execution=replace(moved, **changes))
 
     async def move_run(
         self, run_id: str, *states: State, outputs: Outputs | None = _UNSET, attempt: bool = True
     ) -> TaskRun:
         """Record that a task run went through `states` now; with `attempt` its last attempt too."""
-        run = self.runs[run_id]
+        run = self._runs[run_id]
         for state in states:
             run = run.moved(state, self.now())
         if attempt and run.attempts and states:
@@ -119,16 +133,26 @@ class Journal:
 
     async def discard(self, run_ids: Iterable[str]) -> None:
         """Forget task runs."""
-        gone = [run_id for run_id in run_ids if self.runs.pop(run_id, None) is not None]
+        gone: list[str] = []
+        for run_id in run_ids:
+            run = self._runs.pop(run_id, None)
+            if run is not None:
+                gone.append(run_id)
+                self._below[run.parent_id].pop(run_id, None)
+                self.trees.drop(run)
         if gone:
-            self.version += 1
             with anyio.CancelScope(shield=True):
                 await self._store.discard_runs(self.execution.id, gone)
             self._tell()
 
+    @property
+    def runs(self) -> Mapping[str, TaskRun]:
+        """The task runs by id, in order of creation."""
+        return self._runs
+
     def children(self, parent_id: str | None) -> list[TaskRun]:
         """The runs directly below a run (None: of the flow itself), in order of creation."""
-        return [run for run in self.runs.values() if run.parent_id == parent_id]
+        return [self._runs[run_id] for run_id in self._below.get(parent_id, ())]
 
     def log(self, level: Level, messages: str | Sequence[str], run: TaskRun | None = None) -> None:
         """Add log lines, masked, of a task run or of the execution itself."""

@@ -14,6 +14,7 @@ from runner.errors import Conflict, NotFound
 from runner.model.execution import Attempt, Execution, Label, TaskRun, new_id
 from runner.model.flow import Flow, Task
 from runner.model.state import State
+from runner.tasks.foreach_item import all_tasks
 
 _WORKING_DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
 
@@ -26,31 +27,53 @@ def restarted(
         raise Conflict(
             f"Execution must be terminated to be restarted, current state is '{execution.state}' !"
         )
-    aside = _aside_of(flow)
-    failed = {
-        run.id
-        for run in runs
-        if run.state in (State.FAILED, State.PAUSED) and run.task_id not in aside
-    }
-    if not failed:
-        raise Conflict("No task found to restart execution from!")
     kept = _without_branches(flow, runs)
+    chosen = _to_repeat(kept)
+    if not chosen:
+        raise Conflict("No task found to restart execution from!")
     parents = {run.parent_id for run in kept}
     again = [
-        _again(run, is_leaf=run.id not in parents, now=now) if run.id in failed else run
+        _again(run, is_leaf=run.id not in parents, now=now) if run.id in chosen else run
         for run in kept
     ]
-    again = _without_children_of_directories(flow, again, failed)
     labels = (*execution.labels, Label("system.restarted", "true"))
-    return (
-        replace(
-            execution.moved(State.RESTARTED, now),
-            attempt_number=execution.attempt_number + 1,
-            labels=tuple({label.key: label for label in labels}.values()),
-            outputs=None,
-        ),
-        again,
+    execution = replace(
+        execution.moved(State.RESTARTED, now),
+        attempt_number=execution.attempt_number + 1,
+        labels=tuple({label.key: label for label in labels}.values()),
+        outputs=None,
     )
+    again = _without_children_of_directories(flow, again, chosen)
+    if flow.revision == execution.flow_revision:
+        return execution, again
+    # Another revision of the flow: another execution (flow-model 3.12).
+    new = replace(execution, id=new_id(), parent_id=execution.id, flow_revision=flow.revision)
+    return new, _copies(again, new.id)
+
+
+def _to_repeat(runs: Sequence[TaskRun]) -> set[str]:
+    """Ids of the runs that failed, were paused or never ended, and of those around them."""
+    by_id = {run.id: run for run in runs}
+    failed = [
+        run
+        for run in runs
+        if run.state in (State.FAILED, State.PAUSED) or not run.state.is_terminal
+    ]
+    return {each.id for run in failed for each in (run, *_ancestors(run, by_id))}
+
+
+def _copies(runs: Sequence[TaskRun], execution_id: str) -> list[TaskRun]:
+    """The same runs in another execution, with ids of their own."""
+    names = {run.id: new_id() for run in runs}
+    return [
+        replace(
+            run,
+            id=names[run.id],
+            execution_id=execution_id,
+            parent_id=names.get(run.parent_id) if run.parent_id else None,
+        )
+        for run in runs
+    ]
 
 
 def _again(run: TaskRun, *, is_leaf: bool, now: datetime) -> TaskRun:
@@ -94,28 +117,22 @@ def replayed(
     start = by_id[task_run_id]
     above = list(_ancestors(start, by_id))
     kept = _before(flow, runs, start, above)
-    names = {run.id: new_id() for run in kept}
-    copies: list[TaskRun] = []
+    moved: list[TaskRun] = []
     for run in kept:
-        copy = replace(
-            run,
-            id=names[run.id],
-            execution_id=new.id,
-            parent_id=names.get(run.parent_id) if run.parent_id else None,
-        )
         if run.id == start.id:
-            copy = copy.moved(State.RESTARTED, now)
+            moved.append(run.moved(State.RESTARTED, now))
         elif run in above:
-            copy = _reopened(copy, now)
-        copies.append(copy)
-    return new.moved(State.RESTARTED, now), copies
+            moved.append(_reopened(run, now))
+        else:
+            moved.append(run)
+    return new.moved(State.RESTARTED, now), _copies(moved, new.id)
 
 
 def _before(
     flow: Flow, runs: Sequence[TaskRun], start: TaskRun, above: Sequence[TaskRun]
 ) -> list[TaskRun]:
     """The runs of tasks that stand before the replayed one, its ancestors and itself."""
-    order = {task.id: number for number, task in enumerate(flow.walk())}
+    order = {task.id: number for number, task in enumerate(all_tasks(flow))}
     aside = _aside_of(flow)
     last = order[start.task_id]
     around = {run.id for run in above}
@@ -178,7 +195,7 @@ def _ancestors(run: TaskRun, by_id: dict[str, TaskRun]) -> Iterable[TaskRun]:
 def _aside_of(flow: Flow) -> set[str]:
     """Ids of the tasks in any `errors`, `finally` or `afterExecution` branch."""
     branches: list[Sequence[Task]] = [flow.errors, flow.finally_, flow.after_execution]
-    for task in flow.walk():
+    for task in all_tasks(flow):
         branches += [task.properties.get(name) or () for name in ("errors", "finally")]
     return {inner.id for branch in branches for task in branch for inner in task.walk()}
 
@@ -192,7 +209,7 @@ def _without_children_of_directories(
     flow: Flow, runs: Sequence[TaskRun], failed: set[str]
 ) -> list[TaskRun]:
     """A WorkingDirectory restarts from its first child: its folder is gone."""
-    types = {task.id: task.type for task in flow.walk()}
+    types = {task.id: task.type for task in all_tasks(flow)}
     folders = {
         run.id for run in runs if run.id in failed and types.get(run.task_id) == _WORKING_DIRECTORY
     }

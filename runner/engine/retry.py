@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from datetime import datetime, timedelta
 
+from runner.model.execution import Execution, id_from
 from runner.model.flow import Retry
 
 
@@ -33,3 +35,8 @@ def next_try(
     if policy.max_duration is not None and date > first_started + policy.max_duration:
         return None
     return date
+
+
+def next_id(execution: Execution) -> str:
+    """The id of the execution that repeats this one."""
+    return id_from(hashlib.sha256(f"retry of {execution.id}".encode()).digest()[:16])

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from runner.engine.driver import Driver
 
 
+_FINE = (State.SUCCESS, State.WARNING)
+
+
 async def watch_sla(driver: Driver) -> None:
     """Act on the first promise that is broken; returns when one was, or the execution ended."""
     journal = driver.journal
@@ -67,4 +70,8 @@ async def _act(driver: Driver, sla: Sla, reason: str) -> None:
     if sla.behavior == "NONE":
         return
     state = State.FAILED if sla.behavior == "FAIL" else State.CANCELLED
+    last = next(iter([*journal.runs.values()][-1:]), None)
+    if state is State.FAILED and last is not None and last.state in _FINE:
+        # Kestra makes the last task run FAILED even if it has ended (flow-model 3.10).
+        await journal.move_run(last.id, State.FAILED)
     await driver.end(state, stop=True)

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from runner.engine.complaints import cause_of, complaint, hint_of
 from runner.engine.context import Context
-from runner.engine.endings import guess, softened
 from runner.engine.frame import Frame
 from runner.engine.retry import next_try
-from runner.errors import RunnerError, TaskTimedOut
+from runner.engine.task_cache import cached
+from runner.errors import RunnerError, TaskFailed, TaskTimedOut
 from runner.expr import is_truthy
 from runner.model.execution import Attempt, Level, Outputs, TaskRun, new_id
-from runner.model.flow import Task
+from runner.model.flow import Retry, Task
 from runner.model.state import History, State
 from runner.tasks.context import Result
+from runner.tasks.endings import guess, softened
 from runner.tasks.modules import load
 from runner.tasks.registry import Kind, Registered
 
@@ -39,7 +41,7 @@ async def run_task(
 ) -> TaskRun | None:
     """Run `task` once in `frame`, retries included, and return its ended run.
 
-    Returns None when the execution was retried as a new one or ended meanwhile.
+    Returns None when the execution was retried as a new one meanwhile.
     """
     run = driver.earlier(frame, task, value)
     if run is not None and run.state.is_terminal:
@@ -47,9 +49,10 @@ async def run_task(
     registered = load(task.type)
     if run is None:
         run = _created(driver, frame, task, value, iteration)
-        checked = await _may_run(driver, frame, task, run, registered)
-        if checked.state.is_terminal:
-            return checked
+        driver.journal.add(run)
+        run = await _may_run(driver, frame, task, run, registered)
+        if run.state.is_terminal:
+            return run
     if registered is None:
         # Loading refuses such a flow, unless the task was thought not to run.
         return await _refuse(driver, run, f"Task type '{task.type}' is not supported by Eyas")
@@ -82,25 +85,31 @@ async def _may_run(
     if task.run_if == "true":
         return run
     journal = driver.journal
-    journal.runs[run.id] = run
     context = Context(driver, frame, task, run.id)
     try:
         wanted = is_truthy((await context.render(task.run_if) or "").strip())
+        if wanted:
+            return run
+        skipped = journal.begin_attempt(run, State.SKIPPED).moved(State.SKIPPED, journal.now())
+        if registered is not None and registered.skipped is not None:
+            skipped = replace(skipped, outputs=await registered.skipped(context))
     except RunnerError as error:
-        text = f"Failed to evaluate the runIf condition for task {task.id}. Cause: {error}"
-        return await _refuse(driver, run, text)
-    if wanted:
-        return run
-    skipped = journal.begin_attempt(run, State.SKIPPED).moved(State.SKIPPED, journal.now())
-    if registered is not None and registered.skipped is not None:
-        skipped = replace(skipped, outputs=await registered.skipped(context))
+        text = f"Failed to evaluate the runIf condition for task {task.id}. Cause: "
+        return await _refuse(driver, run, text + complaint(error))
+    if skipped.outputs is None and _shows_when_skipped(frame, registered):
+        skipped = replace(skipped, outputs={})
     await journal.save(skipped)
     return skipped
 
 
+def _shows_when_skipped(frame: Frame, registered: Registered | None) -> bool:
+    """Whether `outputs.<id>` is there although the task was skipped (flow-model 6.2)."""
+    flowable = registered is not None and registered.kind is Kind.FLOWABLE
+    return flowable or frame.shared_dir is not None
+
+
 async def _refuse(driver: Driver, run: TaskRun, text: str) -> TaskRun:
     """The run, FAILED before any attempt."""
-    driver.journal.runs[run.id] = run
     driver.journal.log(Level.ERROR, text, run)
     await driver.journal.flush()
     failed = run.moved(State.FAILED, driver.journal.now())
@@ -108,49 +117,69 @@ async def _refuse(driver: Driver, run: TaskRun, text: str) -> TaskRun:
     return failed
 
 
+async def guarded(context: Context, work: Callable[[], Awaitable[T]]) -> T:
+    """Await the work of a task; a bug in it fails the task instead of the daemon.
+
+    Raises:
+        RunnerError: the task failed.
+    """
+    try:
+        return await work()
+    except RunnerError:
+        raise
+    except Exception as error:
+        context.log(Level.DEBUG, traceback.format_exc())
+        raise TaskFailed(f"Internal error of Eyas: {error!r}") from error
+
+
 async def _run_flowable(
     driver: Driver, frame: Frame, task: Task, run: TaskRun, registered: Registered
 ) -> TaskRun:
     journal = driver.journal
-    if run.state is State.CREATED:
+    if run.state in (State.CREATED, State.RESTARTED):
         run = journal.begin_attempt(run).moved(State.RUNNING, journal.now())
         await journal.save(run)
     inner = Frame(parent=frame, task=task, run=run, shared_dir=frame.shared_dir)
     context = Context(driver, inner, task, run.id)
-    result: Result | None = None
+    result = Result()
 
     async def work() -> None:
         nonlocal result
-        result = await registered.work(context)
+        result = await guarded(context, lambda: registered.work(context)) or Result()
 
     try:
         await driver.run_level(inner, work, task.children("errors"), task.children("finally"))
     except RunnerError as error:
         # Its own errors do not run, those around it do (flow-model 4.2).
-        journal.log(Level.ERROR, f"Unable to resolve state from the Flowable task: {error}", run)
-        await journal.flush()
+        await _log_unresolved(context, error, registered)
         result = Result(state=State.FAILED)
-    if journal.runs[run.id].state.is_terminal:
-        return journal.runs[run.id]
-    state = result.state if result is not None else None
-    if state is None:
-        state = guess(each.state for each in driver.main_runs(inner))
-    if driver.ending is State.KILLED and not driver.after_end:
+    run = journal.runs[run.id]
+    if run.state.is_terminal:
+        return run
+    state = result.state or guess(each.state for each in driver.main_runs(inner))
+    if driver.ending is State.KILLED and not frame.is_after:
         state = State.KILLED
-    if result is not None and result.outputs is not None:
+    if result.outputs is not None:
         await context.set_outputs(result.outputs)
+    if state is State.FAILED and registered.lenient:
+        state = State.WARNING
     state = softened(state, task)
-    await _close_below(driver, run, state)
+    await driver.close_below(run, state)
     return await journal.move_run(run.id, state)
 
 
-async def _close_below(driver: Driver, run: TaskRun, state: State) -> None:
-    """Flowables still open below a run that ends are ended with it (flow-model 4.3)."""
-    journal = driver.journal
-    for child in journal.children(run.id):
-        if not child.state.is_terminal and journal.children(child.id):
-            await _close_below(driver, child, state)
-            await journal.move_run(child.id, state, attempt=False)
+async def _log_unresolved(context: Context, error: RunnerError, registered: Registered) -> None:
+    """Say why a flowable could not go on."""
+    context.log(Level.ERROR, f"Unable to resolve state from the Flowable task: {cause_of(error)}")
+    if registered.chooses:
+        context.log(
+            Level.ERROR, f"Unable to resolve outputs from the Flowable task: {cause_of(error)}"
+        )
+    hint = hint_of(error)
+    if hint:
+        # Not in the lines above: people compare and search those.
+        context.log(Level.DEBUG, hint)
+    await context.flush()
 
 
 async def _run_attempts(
@@ -158,40 +187,74 @@ async def _run_attempts(
 ) -> TaskRun | None:
     """Try the task until it succeeds or its retry policy is used up."""
     journal = driver.journal
-    policy = task.retry or frame.inherited_retry() or journal.flow.retry
-    submitted = registered.kind is Kind.RUNNABLE and frame.shared_dir is None
+    policy = _policy(driver, frame, task, registered)
+    if run.state is State.RETRYING and policy is not None:
+        # Going on after a crash, in the middle of the wait.
+        date = next_try(policy, len(run.attempts), run.history.changes[-1].date, _began(run))
+        ended = await _wait_for_retry(driver, frame, run, date or journal.now())
+        if ended is not None:
+            return ended
+        run = journal.runs[run.id]
     while True:
-        state, outputs = await _attempt(driver, frame, task, run, registered, submitted=submitted)
+        result = await _attempt(driver, frame, task, run, registered)
         run = journal.runs[run.id]
         date = None
-        if state is State.FAILED and policy is not None and driver.ending is None:
-            if policy.behavior == "CREATE_NEW_EXECUTION":
-                date = driver.engine.next_execution(policy, journal)
-            else:
-                first = run.attempts[0].history.start
-                date = next_try(policy, len(run.attempts), journal.now(), first)
+        if result.state is State.FAILED and policy is not None and driver.ending is None:
+            date = _next_date(driver, policy, run)
         if date is None:
-            return await _ended(driver, task, run, state, outputs)
+            if policy is task.retry and policy and policy.behavior == "CREATE_NEW_EXECUTION":
+                driver.silent.add(run.id)
+            return await _ended(driver, task, run, registered, result)
+        run = _attempt_ended(run, State.FAILED, driver)
+        run = replace(run.moved(State.FAILED, journal.now()), outputs=result.outputs)
+        await journal.flush()
         if policy is not None and policy.behavior == "CREATE_NEW_EXECUTION":
             await _retry_as_new(driver, frame, run, date)
             return None
-        alive = await _wait_for_retry(driver, frame, task, run, outputs, date)
-        if not alive:
-            return await journal.move_run(run.id, State.KILLED, attempt=False)
+        await journal.save(run.moved(State.RETRYING, journal.now()))
+        await _show_retrying(driver, frame, task)
+        ended = await _wait_for_retry(driver, frame, run, date)
+        if ended is not None:
+            return ended
         run = journal.runs[run.id]
 
 
+def _policy(driver: Driver, frame: Frame, task: Task, registered: Registered) -> Retry | None:
+    if registered.kind is Kind.UPDATING:
+        return None
+    return task.retry or frame.inherited_retry() or driver.journal.flow.retry
+
+
+def _next_date(driver: Driver, policy: Retry, run: TaskRun) -> datetime | None:
+    """When the failed attempt is followed by another one; None if it was the last."""
+    if policy.behavior == "CREATE_NEW_EXECUTION":
+        return driver.engine.next_execution(policy, driver.journal)
+    return next_try(policy, len(run.attempts), driver.journal.now(), _began(run))
+
+
+def _began(run: TaskRun) -> datetime:
+    return run.attempts[0].history.start if run.attempts else run.history.start
+
+
 async def _ended(
-    driver: Driver, task: Task, run: TaskRun, state: State, outputs: Outputs | None
+    driver: Driver, task: Task, run: TaskRun, registered: Registered, result: Result
 ) -> TaskRun:
-    policy = task.retry
+    state = result.state or State.SUCCESS
     final = state
-    if state is State.SUCCESS and len(run.attempts) > 1 and policy and policy.warning_on_retry:
+    warns = task.retry is not None and task.retry.warning_on_retry
+    if state is State.SUCCESS and len(run.attempts) > 1 and warns:
         final = State.WARNING
-    final = softened(final, task)
+    if registered.kind is not Kind.UPDATING:
+        final = softened(final, task)
     await driver.journal.flush()
-    ended = _attempt_ended(run, state, driver)
-    ended = replace(ended.moved(final, driver.journal.now()), outputs=outputs)
+    if registered.kind is Kind.STARTING and final is not state:
+        # A Subflow is FAILED for a moment before it is a WARNING (flow-model 4.8).
+        run = run.moved(state, driver.journal.now())
+        state = final
+    if result.passed is not None:
+        run = run.moved(result.passed, driver.journal.now())
+    ended = _attempt_ended(run, state, driver) if result.attempted else replace(run, attempts=())
+    ended = replace(ended.moved(final, driver.journal.now()), outputs=result.outputs)
     await driver.journal.save(ended)
     return ended
 
@@ -203,87 +266,88 @@ def _attempt_ended(run: TaskRun, state: State, driver: Driver) -> TaskRun:
     return replace(run, attempts=(*run.attempts[:-1], last))
 
 
-async def _wait_for_retry(
-    driver: Driver, frame: Frame, task: Task, run: TaskRun, outputs: Outputs | None, date: datetime
-) -> bool:
-    """Record the failed attempt, wait for the next one; False if the execution ends before."""
+async def _show_retrying(driver: Driver, frame: Frame, task: Task) -> None:
+    """Record that the execution waits for a retry, unless it waits for one already."""
     journal = driver.journal
-    failed = _attempt_ended(run, State.FAILED, driver)
-    now = journal.now()
-    failed = replace(failed.moved(State.FAILED, now).moved(State.RETRYING, now), outputs=outputs)
-    await journal.flush()
-    await journal.save(failed)
-    if driver.retrying == 0:
+    if driver.retrying == 0 and journal.execution.state is State.RUNNING:
         # A root task's own retry passes through FAILED (flow-model 3.6, Histories).
-        if frame.run is None and task.retry is not None:
-            await journal.move(State.FAILED)
-        await journal.move(State.RETRYING)
+        own = frame.run is None and task.retry is not None
+        await journal.move(*([State.FAILED] if own else []), State.RETRYING)
+
+
+async def _wait_for_retry(
+    driver: Driver, frame: Frame, run: TaskRun, date: datetime
+) -> TaskRun | None:
+    """Wait for the next attempt; the ended run if there is to be none after all."""
+    journal = driver.journal
     driver.retrying += 1
-    alive = await driver.wait_until(date)
+    alive = await driver.wait_until(date, frame)
     driver.retrying -= 1
-    if not alive:
-        return False
-    await journal.move_run(run.id, State.CREATED, attempt=False)
-    if driver.retrying == 0 and journal.execution.state is State.RETRYING:
+    if driver.retrying == 0 and driver.ending is None and journal.execution.state is State.RETRYING:
         await journal.move(State.RUNNING)
-    return True
+    if alive and await driver.may_start(frame):
+        await journal.move_run(run.id, State.CREATED, attempt=False)
+        return None
+    # A sibling's failure has closed the level: the failure stands. Otherwise it was a kill.
+    state = State.FAILED if driver.ending is None else State.KILLED
+    return await journal.move_run(run.id, state, attempt=False)
 
 
 async def _retry_as_new(driver: Driver, frame: Frame, run: TaskRun, date: datetime) -> None:
     """End the execution RETRIED; a new one of the same kind starts at `date`."""
     journal = driver.journal
-    failed = _attempt_ended(run, State.FAILED, driver)
-    now = journal.now()
-    await journal.flush()
-    await journal.save(failed.moved(State.FAILED, now).moved(State.RETRIED, now))
-    if frame.run is None:
-        await journal.move(State.FAILED)
-    driver.engine.retry_as_new(journal, date)
-    await driver.end(State.RETRIED, stop=False, from_=frame)
+    await driver.engine.retry_as_new(journal, date)
+    await journal.save(run.moved(State.RETRIED, journal.now()))
+    before = (State.FAILED,) if frame.run is None else ()
+    await driver.end(State.RETRIED, stop=False, from_=frame, before=before)
 
 
 async def _attempt(
-    driver: Driver,
-    frame: Frame,
-    task: Task,
-    run: TaskRun,
-    registered: Registered,
-    *,
-    submitted: bool,
-) -> tuple[State, Outputs | None]:
-    """Make one attempt; returns the state the attempt ended in, and its outputs."""
-    journal = driver.journal
-    now = journal.now()
-    if submitted:
-        run = run.moved(State.SUBMITTED, now)
-    if registered.kind is Kind.RUNNABLE:
-        await journal.save(journal.begin_attempt(run.moved(State.RUNNING, now)))
-    else:
-        # Kestra's executor runs these; one that fails at once never was RUNNING (3.1).
-        await journal.save(journal.begin_attempt(run, State.CREATED))
+    driver: Driver, frame: Frame, task: Task, run: TaskRun, registered: Registered
+) -> Result:
+    """Make one attempt; the result has the state in which the attempt ended."""
     context = Context(driver, frame, task, run.id)
-    outputs: Outputs | None = {}
-    state = State.SUCCESS
     with anyio.CancelScope() as scope:
         driver.scopes[run.id] = scope
         try:
-            result = await within(await context.timeout(), lambda: registered.work(context))
-            if result is not None:
-                outputs, state = result.outputs, result.state or State.SUCCESS
-            await context.begin()
+            if driver.stopping and not frame.is_after:
+                scope.cancel()
+            await _begin(driver, frame, run, registered)
+            result = await guarded(context, lambda: _work(context, registered)) or Result()
+            if result.attempted:
+                await context.begin()
+            return replace(
+                result,
+                state=result.state or State.SUCCESS,
+                outputs={} if result.outputs is None else result.outputs,
+            )
         except RunnerError as error:
-            context.log(Level.ERROR, str(error))
-            outputs = getattr(error, "outputs", {})
-            state = State.FAILED
-        except Exception as error:  # noqa: BLE001 # a bug of ours must not end the daemon
-            context.log(Level.ERROR, f"Internal error: {error!r}")
-            context.log(Level.DEBUG, traceback.format_exc())
-            state = State.FAILED
+            context.log(Level.ERROR, complaint(error))
+            outputs: Outputs | None = getattr(error, "outputs", {})
+            return Result(state=State.FAILED, outputs=outputs)
         finally:
             driver.scopes.pop(run.id, None)
-    if scope.cancelled_caught:
-        return State.KILLED, {}
-    return state, outputs
+    return Result(state=State.KILLED, outputs=driver.journal.runs[run.id].outputs or {})
+
+
+async def _begin(driver: Driver, frame: Frame, run: TaskRun, registered: Registered) -> None:
+    """Record the new attempt."""
+    journal = driver.journal
+    if registered.kind is Kind.RUNNABLE:
+        if frame.shared_dir is None:
+            run = run.moved(State.SUBMITTED, journal.now())
+        await journal.save(journal.begin_attempt(run.moved(State.RUNNING, journal.now())))
+    elif run.state is not State.RUNNING:
+        # Kestra's executor runs these; one that fails at once never was RUNNING (3.1).
+        await journal.save(journal.begin_attempt(run, State.CREATED))
+
+
+async def _work(context: Context, registered: Registered) -> Result | None:
+    """Do what the task does, within its time and through its cache."""
+    if registered.kind is not Kind.RUNNABLE:
+        return await registered.work(context)
+    limit = await context.timeout()
+    return await within(limit, lambda: cached(context, lambda: registered.work(context)))
 
 
 async def within(limit: timedelta | None, work: Callable[[], Awaitable[T]]) -> T:

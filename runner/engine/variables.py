@@ -11,7 +11,6 @@ from runner.engine.inputs import inputs_for_rendering
 from runner.engine.journal import Journal
 from runner.model.execution import Label, TaskRun
 from runner.model.flow import Flow, Task
-from runner.model.state import State
 
 _SCHEDULE = "io.kestra.plugin.core.trigger.Schedule"
 
@@ -121,8 +120,8 @@ def root(
         "flow": lambda: of_flow(flow),
         "execution": execution,
         "inputs": lambda: inputs_for_rendering(flow, journal.execution.inputs),
-        "outputs": lambda: outputs_of(journal),
-        "tasks": lambda: states_of(journal),
+        "outputs": lambda: journal.trees.outputs,
+        "tasks": lambda: journal.trees.states,
         "vars": variables,
         "trigger": trigger,
         "schedule": schedule,
@@ -196,58 +195,3 @@ def parents_of(journal: Journal, frame: Frame) -> list[dict[str, Any]]:
         if entry:
             found.append(entry)
     return found
-
-
-def outputs_of(journal: Journal) -> dict[str, Any]:
-    """The variable `outputs`: what every run gave, below its task id and loop values (6.2)."""
-    tree: dict[str, Any] = {}
-    for run in journal.runs.values():
-        outputs = run.outputs
-        if outputs is None:
-            if not run.state.is_terminal or not _counts_when_empty(journal, run):
-                continue
-            outputs = {}
-        _merge(_below(tree, [run.task_id, *_values(journal, run)]), outputs)
-    return tree
-
-
-def _counts_when_empty(journal: Journal, run: TaskRun) -> bool:
-    """A run that ended without outputs is `{}`, except for a skipped leaf."""
-    return run.state is not State.SKIPPED or any(
-        child.parent_id == run.id for child in journal.runs.values()
-    )
-
-
-def _values(journal: Journal, run: TaskRun) -> list[str]:
-    values = [] if run.value is None else [run.value]
-    parent = journal.runs.get(run.parent_id) if run.parent_id else None
-    while parent is not None:
-        if parent.value is not None:
-            values.append(parent.value)
-        parent = journal.runs.get(parent.parent_id) if parent.parent_id else None
-    return values[::-1]
-
-
-def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Merge maps deeply; two lists are concatenated, of other values the later counts."""
-    for key, value in more.items():
-        there = into.get(key)
-        if isinstance(there, dict) and isinstance(value, Mapping):
-            inner: dict[str, Any] = dict(there)  # pyright: ignore[reportUnknownArgumentType]
-            _merge(inner, value)  # pyright: ignore[reportUnknownArgumentType] # JSON border
-            into[key] = inner
-        elif isinstance(there, list) and isinstance(value, list):
-            into[key] = [*there, *value]  # pyright: ignore[reportUnknownVariableType]
-        else:
-            into[key] = value
-
-
-def states_of(journal: Journal) -> dict[str, Any]:
-    """The variable `tasks`: the state of the last run of every task, by loop value."""
-    tree: dict[str, Any] = {}
-    for run in journal.runs.values():
-        node: dict[str, Any] = tree.setdefault(run.task_id, {})
-        for value in _values(journal, run):
-            node = node.setdefault(value, {})
-        node["state"] = str(run.state)
-    return tree

@@ -15,6 +15,11 @@ _FLOW = "io.kestra.plugin.core.flow"
 _FALSE = frozenset({"false", "0", "-0", ""})
 
 
+async def _most(ctx: FlowContext) -> int:
+    """How many tasks may run at a time; 0: all."""
+    return await ctx.integer("concurrent") or 0
+
+
 @flowable(f"{_FLOW}.Sequential")
 async def sequential(ctx: FlowContext) -> None:
     """Run `tasks` in order."""
@@ -25,14 +30,13 @@ async def sequential(ctx: FlowContext) -> None:
 async def parallel(ctx: FlowContext) -> None:
     """Run `tasks` beside each other, at most `concurrent` at a time."""
     groups = [Group(tasks=[task]) for task in ctx.task.children()]
-    await ctx.run_groups(groups, ctx.task.properties.get("concurrent") or 0)
+    await ctx.run_groups(groups, await _most(ctx))
 
 
-@flowable(f"{_FLOW}.AllowFailure")
-async def allow_failure(ctx: FlowContext) -> Result | None:
+@flowable(f"{_FLOW}.AllowFailure", lenient=True)
+async def allow_failure(ctx: FlowContext) -> None:
     """Run `tasks` in order; a failure among them is a warning to what is around."""
     await ctx.run(ctx.task.children())
-    return None
 
 
 async def _holds(ctx: FlowContext) -> bool:
@@ -44,7 +48,7 @@ async def _skipped_if(ctx: FlowContext) -> Outputs:
     return {"evaluationResult": await _holds(ctx)}
 
 
-@flowable(f"{_FLOW}.If", skipped=_skipped_if)
+@flowable(f"{_FLOW}.If", skipped=_skipped_if, chooses=True)
 async def if_(ctx: FlowContext) -> None:
     """Run `then` or `else`; the condition is evaluated once and stays as it was."""
     before = ctx.task_run.outputs or {}
@@ -53,7 +57,7 @@ async def if_(ctx: FlowContext) -> None:
     await ctx.run(ctx.task.children("then" if holds else "else"))
 
 
-@flowable(f"{_FLOW}.Switch")
+@flowable(f"{_FLOW}.Switch", chooses=True)
 async def switch(ctx: FlowContext) -> Result | None:
     """Run the tasks of the case that `value` names, or `defaults`."""
     before = ctx.task_run.outputs or {}
@@ -88,4 +92,4 @@ async def dag(ctx: FlowContext) -> None:
         )
         for node in nodes
     ]
-    await ctx.run_groups(groups, ctx.task.properties.get("concurrent") or 0)
+    await ctx.run_groups(groups, await _most(ctx))

@@ -31,10 +31,14 @@ class Result:
     """What a task gives back: its outputs, and the state it ends in.
 
     Without a state a runnable task is SUCCESS, and a flowable what its children make of it.
+    `passed` is a state that the run goes through just before it ends. Not `attempted`: the task
+    found nothing to do and the run has no attempt.
     """
 
     outputs: Outputs | None = None
     state: State | None = None
+    passed: State | None = None
+    attempted: bool = True
 
 
 class RunContext(Protocol):
@@ -78,18 +82,18 @@ class RunContext(Protocol):
         """The current time."""
         ...
 
-    async def text(self, name: str, **more: object) -> str | None: ...
-    async def flag(self, name: str, **more: object) -> bool: ...
-    async def integer(self, name: str, **more: object) -> int | None: ...
-    async def duration(self, name: str, **more: object) -> timedelta | None: ...
-    async def texts(self, name: str, **more: object) -> Sequence[str]: ...
-    async def mapping(self, name: str, **more: object) -> Mapping[str, Any]: ...
+    async def text(self, name: str, /, **more: object) -> str | None: ...
+    async def flag(self, name: str, /, **more: object) -> bool: ...
+    async def integer(self, name: str, /, **more: object) -> int | None: ...
+    async def duration(self, name: str, /, **more: object) -> timedelta | None: ...
+    async def texts(self, name: str, /, **more: object) -> Sequence[str]: ...
+    async def mapping(self, name: str, /, **more: object) -> Mapping[str, Any]: ...
 
-    async def render(self, value: Any, **more: object) -> Any:
+    async def render(self, value: Any, /, **more: object) -> Any:
         """`value` with every expression in it rendered to text: strings, items, keys and values."""
         ...
 
-    async def render_typed(self, value: Any, **more: object) -> Any:
+    async def render_typed(self, value: Any, /, **more: object) -> Any:
         """Like `render`, but a string that is one lone expression keeps its value's type."""
         ...
 
@@ -128,7 +132,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """An execution that a task starts (Subflow, ForEachItem); values are rendered already."""
+    """An execution that a task starts (Subflow, ForEachItem); values are rendered already.
+
+    `variables` are added to those of its `trigger`. `number` counts those of one task run.
+    """
 
     namespace: str
     flow_id: str
@@ -138,6 +145,15 @@ class Child:
     inherit_labels: bool = False
     schedule_date: datetime | None = None
     variables: Mapping[str, Any] | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """An execution that ended; `output_error` says why its outputs could not be rendered."""
+
+    execution: Execution
+    output_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,10 +228,20 @@ class FlowContext(RunContext, Protocol):
         """End the execution at once in `state` (Exit, Pause with behavior CANCEL)."""
         ...
 
-    async def start(self, child: Child) -> Execution:
-        """Start an execution of another flow, caused by this task run."""
+    async def start(self, children: Sequence[Child]) -> Sequence[Execution]:
+        """Start executions of other flows, caused by this task run: all, or none if one cannot be.
+
+        After a crash, those that were started then are given instead.
+        """
         ...
 
-    async def ended(self, execution_id: str) -> Execution:
+    async def restart(self, number: int | None = None) -> Execution | None:
+        """The newest execution that this task run started, restarted if it has failed.
+
+        `number` is that of its `Child`. None if there is none.
+        """
+        ...
+
+    async def ended(self, execution_id: str) -> Finished:
         """Wait until an execution started here has ended, and return it."""
         ...

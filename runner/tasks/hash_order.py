@@ -12,7 +12,7 @@ def hash_ordered(values: Mapping[str, Any]) -> dict[str, Any]:
     Filled in several steps, Java's table may be of another size and its order another one.
     """
     size = 1
-    while size < int(len(values) / 0.75 + 1):
+    while size < len(values) / 0.75:
         size *= 2
     # Within one bucket, and so for equal places, the older entry comes first; sorting is stable.
     return dict(sorted(values.items(), key=lambda item: _spread(item[0]) & (size - 1)))

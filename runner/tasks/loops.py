@@ -12,6 +12,7 @@ from runner.model import convert
 from runner.model.execution import Level, Outputs
 from runner.model.state import State
 from runner.tasks.context import FlowContext, Group, Result
+from runner.tasks.json_array import read_array
 from runner.tasks.registry import flowable
 
 _FLOW = "io.kestra.plugin.core.flow"
@@ -41,7 +42,7 @@ async def each_parallel(ctx: FlowContext) -> None:
         for number, value in enumerate(await _values(ctx, "value"))
         for task in ctx.task.children()
     ]
-    await ctx.run_groups(groups, ctx.task.properties.get("concurrent") or 0)
+    await ctx.run_groups(groups, await ctx.integer("concurrent") or 0)
 
 
 async def _repeat(ctx: FlowContext, values: Sequence[str], limit: int) -> None:
@@ -79,18 +80,8 @@ async def _literal(ctx: FlowContext, item: Any) -> str:
 
 def _parsed(text: str) -> list[str]:
     """The texts of the elements of a JSON array."""
-    try:
-        items = convert.json_first_value(text)
-    except ValueError as error:
-        raise TaskFailed(str(error)) from error
-    if not isinstance(items, list):
-        raise TaskFailed(
-            "Cannot deserialize value of type `java.util.ArrayList<java.lang.Object>` from "
-            f"{'Object' if isinstance(items, dict) else 'scalar'} value: "
-            "'values' must be a JSON array"
-        )
     texts: list[str] = []
-    for item in items:  # pyright: ignore[reportUnknownVariableType] # JSON border
+    for item in read_array(text):
         if item is None:
             raise TaskFailed(f"Found a null value inside the iteration values={text}")
         texts.append(item if isinstance(item, str) else _compact(item))
@@ -113,8 +104,8 @@ async def loop_until(ctx: FlowContext) -> Result | None:
     longest = await _option(ctx, frequency, "maxDuration", convert.duration)
     interval = await _option(ctx, frequency, "interval", convert.duration)
     started = ctx.task_run.history.start
-    count = (ctx.task_run.outputs or {}).get("iterationCount", 1)
     number = ctx.task_run.iteration or 0
+    count = number + 1
     await ctx.set_outputs({"iterationCount": count})
     while await ctx.run(ctx.task.children(), iteration=number):
         if await _satisfied(ctx, count):

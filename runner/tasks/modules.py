@@ -20,6 +20,15 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     ),
     "pause": (f"{_CORE}.flow.Pause",),
     "subflow": (f"{_CORE}.flow.Subflow",),
+    "foreach_item": tuple(
+        f"{_CORE}.flow.ForEachItem{step}"
+        for step in (
+            "",
+            "$ForEachItemSplit",
+            "$ForEachItemExecutable",
+            "$ForEachItemMergeOutputs",
+        )
+    ),
     "working_directory": (f"{_CORE}.flow.WorkingDirectory",),
     "updating": tuple(
         f"{_CORE}.execution.{name}" for name in ("SetVariables", "UnsetVariables", "Labels", "Exit")

@@ -24,7 +24,10 @@ async def pause(ctx: FlowContext) -> Result | None:
     if duration is None:
         duration = await ctx.duration("delay")
     limit = duration if duration is not None else await ctx.timeout()
-    until = ctx.now() + limit if limit is not None else None
+    # Paused already: Eyas was restarted meanwhile, and the time goes on from where it began.
+    waits = ctx.task_run.state is State.PAUSED
+    began = ctx.task_run.history.changes[-1].date if waits else ctx.now()
+    until = began + limit if limit is not None else None
     resumption = await ctx.pause(until, ctx.task.properties.get("onPause"))
     state = await _state_after(ctx, resumption, timed_out=duration is None)
     word = "KILLING" if resumption.why == "ended" else str(state)

@@ -29,54 +29,58 @@ class Kind(Enum):
     FLOWABLE = "flowable"
     """Has children, `errors` and `finally`; not submitted."""
     UPDATING = "updating"
-    """Changes its execution or starts another one; not submitted."""
+    """Changes its execution; not submitted, never retried, and `allowFailure` does not help it."""
+    STARTING = "starting"
+    """Starts executions of other flows; not submitted, has no timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
     """A task type's way of running and the function that does it.
 
-    `skipped` gives the outputs of a flowable that its `runIf` skipped (flow-model 3.5).
+    `skipped` gives the outputs of a flowable that its `runIf` skipped (flow-model 3.5). A flowable
+    that `chooses` needs its outputs to know what to run. What fails in a `lenient` one is a
+    warning to what is around it.
     """
 
     kind: Kind
     work: Callable[[Any], Awaitable[Result | None]]
     skipped: Callable[[Any], Awaitable[Outputs | None]] | None = None
+    chooses: bool = False
+    lenient: bool = False
 
 
 _registered: dict[str, Registered] = {}
 
 
-def _register(
-    kind: Kind,
-    types: tuple[str, ...],
-    work: Callable[..., Any],
-    skipped: Callable[..., Any] | None = None,
-) -> None:
+def _register(types: tuple[str, ...], entry: Registered) -> None:
     for name in types:
         if name in _registered:
             other = _registered[name].work
             raise ValueError(f"{name} is {other.__module__}.{other.__qualname__} already")
-        _registered[name] = Registered(kind, work, skipped)
+        _registered[name] = entry
 
 
 def task(*types: str) -> Callable[[Work], Work]:
     """Register what runs the runnable task types named, by their canonical names."""
 
     def register(work: Work) -> Work:
-        _register(Kind.RUNNABLE, types, work)
+        _register(types, Registered(Kind.RUNNABLE, work))
         return work
 
     return register
 
 
 def flowable(
-    *types: str, skipped: Callable[[FlowContext], Awaitable[Outputs | None]] | None = None
+    *types: str,
+    skipped: Callable[[FlowContext], Awaitable[Outputs | None]] | None = None,
+    chooses: bool = False,
+    lenient: bool = False,
 ) -> Callable[[FlowWork], FlowWork]:
-    """Register what runs the children of the flowable types named."""
+    """Register what runs the children of the flowable types named; see `Registered`."""
 
     def register(work: FlowWork) -> FlowWork:
-        _register(Kind.FLOWABLE, types, work, skipped)
+        _register(types, Registered(Kind.FLOWABLE, work, skipped, chooses, lenient))
         return work
 
     return register
@@ -86,7 +90,17 @@ def updating(*types: str) -> Callable[[FlowWork], FlowWork]:
     """Register what task types do that change their execution."""
 
     def register(work: FlowWork) -> FlowWork:
-        _register(Kind.UPDATING, types, work)
+        _register(types, Registered(Kind.UPDATING, work))
+        return work
+
+    return register
+
+
+def starting(*types: str) -> Callable[[FlowWork], FlowWork]:
+    """Register what task types do that start executions of other flows."""
+
+    def register(work: FlowWork) -> FlowWork:
+        _register(types, Registered(Kind.STARTING, work))
         return work
 
     return register

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
 from runner.errors import RunnerError, TaskFailed
 from runner.model import convert
-from runner.model.execution import Execution, Label, Level
+from runner.model.execution import Execution, Label, Level, Outputs
 from runner.model.state import State
 from runner.tasks.context import Child, FlowContext, Result
-from runner.tasks.registry import updating
+from runner.tasks.endings import softened
+from runner.tasks.registry import starting
 
 _TRANSMITTED = (State.FAILED, State.PAUSED, State.KILLED, State.WARNING)
 
@@ -57,27 +59,57 @@ async def _labels(ctx: FlowContext, more: Mapping[str, object]) -> Sequence[Labe
     return [Label(key, str(await ctx.render(value, **more))) for key, value in pairs]
 
 
-@updating("io.kestra.plugin.core.flow.Subflow")
+async def starts_anew(ctx: FlowContext) -> bool:
+    """Whether a restart of the task makes a new execution instead of restarting the old one."""
+    return await ctx.text("restartBehavior") == "NEW_EXECUTION"
+
+
+@starting("io.kestra.plugin.core.flow.Subflow")
 async def subflow(ctx: FlowContext) -> Result:
     """Start an execution of another flow and, with `wait`, take over how it ends."""
-    child = await child_of(ctx)
-    execution = await ctx.start(child)
-    ctx.log(Level.INFO, f"Created new execution {link(execution)}")
+    execution = await _child(ctx)
     outputs: dict[str, Any] = {"executionId": execution.id}
     if ctx.task.properties.get("wait") is False:
         return Result(outputs={**outputs, "state": str(State.CREATED)})
     await ctx.set_outputs(outputs)
-    ended = await ctx.ended(execution.id)
+    finished = await ctx.ended(execution.id)
+    ended = finished.execution
     outputs["state"] = str(ended.state)
+    if finished.output_error is not None:
+        ctx.log(Level.ERROR, f"Failed to extract outputs with the error: '{finished.output_error}'")
+        return Result(outputs=outputs, state=State.FAILED)
     if ended.outputs:
         outputs["outputs"] = ended.outputs
     outputs.update(await _own_outputs(ctx, ended))
-    transmit = ctx.task.properties.get("transmitFailed") is not False
-    state = ended.state if ended.state in _TRANSMITTED else State.SUCCESS
-    if state is not State.SUCCESS:
-        level = Level.ERROR if state in (State.FAILED, State.KILLED) and transmit else Level.WARN
+    return _result(ctx, ended, outputs)
+
+
+async def _child(ctx: FlowContext) -> Execution:
+    """The task's execution: a new one, or that of before a restart of ours or of Eyas."""
+    run = ctx.task_run
+    if run.state is State.RESTARTED and not await starts_anew(ctx):
+        again = await ctx.restart()
+        if again is not None:
+            return again
+    child = await child_of(ctx)
+    if run.outputs and run.state is not State.RUNNING:
+        child = replace(child, variables={"taskRunOutputs": run.outputs})
+    [execution] = await ctx.start([child])
+    if run.state is not State.RUNNING:
+        ctx.log(Level.INFO, f"Created new execution {link(execution)}")
+    return execution
+
+
+def _result(ctx: FlowContext, ended: Execution, outputs: Outputs) -> Result:
+    """What the task makes of how its execution ended (flow-model 4.8)."""
+    transmits = ctx.task.properties.get("transmitFailed") is not False
+    state = ended.state if transmits and ended.state in _TRANSMITTED else State.SUCCESS
+    final = softened(state, ctx.task)
+    if final is not State.SUCCESS:
+        level = Level.WARN if final is State.WARNING else Level.ERROR
         ctx.log(level, f"Subflow execution {link(ended)} ends in {ended.state} state")
-    return Result(outputs=outputs, state=state if transmit else State.SUCCESS)
+    passed = ended.state if ended.state is not state else None
+    return Result(outputs=outputs, state=state, passed=passed)
 
 
 async def _own_outputs(ctx: FlowContext, ended: Execution) -> Mapping[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from runner.errors import TaskFailed
-from runner.model.execution import Label
+from runner.model.convert import CastFailed
+from runner.model.execution import Label, Level
 from runner.model.state import State
 from runner.tasks.context import FlowContext, Result
 from runner.tasks.registry import updating
@@ -86,9 +87,8 @@ async def _labels(ctx: FlowContext) -> list[Label]:
     found: list[Label] = []
     for key, value in pairs:
         if not isinstance(value, str) or not isinstance(key, str):
-            raise TaskFailed(
-                f"Label '{key}' must be a text, not '{value}': put the value in quotes"
-            )
+            ctx.log(Level.DEBUG, f"Label '{key}' must be a text: put its value in quotes")
+            raise TaskFailed(str(CastFailed(value)))
         found.append(Label(await ctx.render(key), await ctx.render(value)))
     system = [label for label in found if label.key.startswith("system.")]
     if system:

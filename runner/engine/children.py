@@ -1,0 +1,148 @@
+"""Executions that a task of another execution starts: Subflow and ForEachItem (4.6, 4.8)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+
+from runner.engine.journal import Journal
+from runner.errors import Conflict, NotFound, TaskFailed
+from runner.model.execution import Execution, TaskRun, TriggerCause, id_from
+from runner.model.flow import Flow, Task
+from runner.model.state import State
+from runner.tasks.context import Child, Finished
+
+if TYPE_CHECKING:
+    from runner.engine.driver import Driver
+    from runner.engine.engine import Engine
+
+MAX_DEPTH = 50
+"""So many executions may have started each other; one more is taken for an endless recursion."""
+
+_AGAIN = (State.FAILED, State.PAUSED, State.KILLED)
+"""States in which a child is restarted with its parent."""
+
+
+class Children:
+    """Starts, restarts and awaits the executions that tasks start.
+
+    The id of a child follows from the task run and its attempt. What was started just before a
+    crash is found again, and never started twice.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def start(
+        self, children: Sequence[Child], driver: Driver, run: TaskRun, task: Task
+    ) -> list[Execution]:
+        """Start what a task asks for: all of it, or nothing if one of them cannot be.
+
+        Raises:
+            NotFound: there is no such flow.
+            Conflict: it is disabled.
+            InputInvalid: an input is missing or wrong.
+        """
+        ready: list[Journal | Execution] = []
+        for child in children:
+            execution_id = _child_id(run, len(run.attempts), child.number)
+            there = await self._find(execution_id)
+            ready.append(there or await self._prepared(child, execution_id, driver, run, task))
+        started = [
+            each if isinstance(each, Execution) else await self._engine.begin(each)
+            for each in ready
+        ]
+        if driver.kills_children:
+            # The kill came while they were being started, too late to find them.
+            with anyio.CancelScope(shield=True):
+                for execution in started:
+                    await self._engine.kill_if_running(execution.id)
+        return started
+
+    async def _find(self, execution_id: str) -> Execution | None:
+        try:
+            return await self._engine.store.execution(execution_id)
+        except NotFound:
+            return None
+
+    async def _prepared(
+        self, child: Child, execution_id: str, driver: Driver, run: TaskRun, task: Task
+    ) -> Journal:
+        flow = self._engine.flows.find(child.namespace, child.flow_id, child.revision)
+        if flow.disabled:
+            raise Conflict("Cannot execute a flow which is disabled")
+        parent = driver.journal.execution
+        await self._check_depth(parent, flow)
+        inherited = [
+            label
+            for label in parent.labels
+            if child.inherit_labels or label.key.startswith("system.")
+        ]
+        own = {label.key: label for label in (*inherited, *flow.labels, *child.labels)}
+        cause = TriggerCause(
+            id=run.task_id,
+            type=task.type,
+            variables={
+                "executionId": parent.id,
+                "namespace": parent.namespace,
+                "flowId": parent.flow_id,
+                "flowRevision": parent.flow_revision,
+                "taskRunId": run.id,
+                "taskId": run.task_id,
+                **(child.variables or {}),
+            },
+        )
+        return await self._engine.prepare(
+            flow,
+            inputs=child.inputs,
+            labels=tuple(own.values()),
+            trigger=cause,
+            schedule_date=child.schedule_date,
+            execution_id=execution_id,
+        )
+
+    async def _check_depth(self, parent: Execution, flow: Flow) -> None:
+        """Raise if too many executions have started each other already."""
+        names = [f"{flow.namespace}.{flow.id}"]
+        above: Execution | None = parent
+        while above is not None:
+            names.append(f"{above.namespace}.{above.flow_id}")
+            if len(names) > MAX_DEPTH:
+                chain = " < ".join(list(dict.fromkeys(names)))
+                raise TaskFailed(
+                    f"More than {MAX_DEPTH} executions have started each other: {chain}"
+                )
+            cause = above.trigger
+            if cause is None or "taskRunId" not in cause.variables:
+                return
+            above = await self._find(str(cause.variables["executionId"]))
+
+    async def restart(self, run: TaskRun, number: int | None) -> Execution | None:
+        """The newest child of a task run, restarted if it has failed; None if there is none."""
+        for attempt in range(len(run.attempts), 0, -1):
+            found = await self._find(_child_id(run, attempt, number))
+            if found is not None:
+                return await self._restarted(found)
+        return None
+
+    async def _restarted(self, found: Execution) -> Execution | None:
+        if found.state not in _AGAIN or found.id in self._engine.live:
+            return found
+        try:
+            return await self._engine.restart(found.id)
+        except Conflict:
+            return None  # nothing in it can be restarted: start it anew
+
+    async def ended(self, execution_id: str) -> Finished:
+        """The execution when it has ended."""
+        driver = self._engine.live.get(execution_id)
+        execution = await self._engine.wait(execution_id)
+        return Finished(execution=execution, output_error=driver.output_error if driver else None)
+
+
+def _child_id(run: TaskRun, attempt: int, number: int | None) -> str:
+    digest = hashlib.sha256(f"{run.id}:{attempt}:{number}".encode()).digest()
+    return id_from(digest[:16])

@@ -1,0 +1,192 @@
+"""ForEachItem: a flow for each batch of a file's items, in three hidden steps (flow-model 4.6)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import anyio.to_thread
+
+from runner.errors import TaskFailed
+from runner.model.execution import Execution, Level, new_id
+from runner.model.flow import Flow, Task
+from runner.model.state import State
+from runner.runners.properties import parse_size
+from runner.tasks.context import Child, Finished, FlowContext, Result, RunContext
+from runner.tasks.registry import flowable, starting, task
+from runner.tasks.splitting import Cut, split_file
+from runner.tasks.storage import store, stored
+from runner.tasks.subflow import child_of, link, starts_anew
+from runner.tasks.work_folder import work_folder
+
+TYPE = "io.kestra.plugin.core.flow.ForEachItem"
+_SPLIT = f"{TYPE}$ForEachItemSplit"
+_ITEMS = f"{TYPE}$ForEachItemExecutable"
+_MERGE = f"{TYPE}$ForEachItemMergeOutputs"
+_WORST_FIRST = (State.FAILED, State.KILLED, State.WARNING)
+
+
+def hidden_tasks(parent: Task) -> tuple[Task, ...]:
+    """The tasks that a ForEachItem runs in order, which its author does not see in the flow."""
+    steps = {"split": _SPLIT, "items": _ITEMS, "merge": _MERGE}
+    return tuple(_hidden(parent, step, type_) for step, type_ in steps.items())
+
+
+def _hidden(parent: Task, step: str, type_: str, **more: Any) -> Task:
+    return Task(
+        id=f"{parent.id}_{step}",
+        type=type_,
+        properties={**parent.properties, **more},
+        log_level=parent.log_level,
+    )
+
+
+def all_tasks(flow: Flow) -> Iterator[Task]:
+    """Every task of the flow in file order, hidden ones too."""
+    for each in flow.walk():
+        yield each
+        if each.type == TYPE:
+            yield from hidden_tasks(each)
+
+
+@flowable(TYPE)
+async def for_each_item(ctx: FlowContext) -> None:
+    """Split the items, run a flow for each batch, and gather what those gave."""
+    more: dict[str, Any] = {}
+    for step, type_ in (("split", _SPLIT), ("items", _ITEMS), ("merge", _MERGE)):
+        if not await ctx.run([_hidden(ctx.task, step, type_, **more)]):
+            return
+        more.update(ctx.children()[-1].outputs or {})
+
+
+@task(_SPLIT)
+async def split(ctx: RunContext) -> Result:
+    """Store the batches as files; `splits` is a file that lists them."""
+    uri = await ctx.text("items") or ""
+    if not uri.startswith("kestra://"):
+        message = f"Unable to split the items from {uri}, this is not an internal storage URI!"
+        ctx.log(Level.ERROR, message)
+        raise TaskFailed(message)
+    source = await stored(ctx, uri)
+    cut = _cut(await ctx.render(ctx.task.properties.get("batch") or {}))
+    async with work_folder(ctx) as folder:
+        parts = await anyio.to_thread.run_sync(partial(split_file, source, folder, cut))
+        uris = [await store(ctx, f"{number}{part.suffix}", part) for number, part in _named(parts)]
+    listing = "".join(f"{each}\n" for each in uris)
+    return Result(outputs={"splits": await store(ctx, f"{new_id()}.txt", listing.encode())})
+
+
+def _named(parts: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    for number, part in enumerate(parts):
+        yield f"{number:06}-{new_id()}", part
+
+
+def _cut(batch: Mapping[str, Any]) -> Cut:
+    """How the items are cut: one row a batch unless `batch` says otherwise."""
+    size, partitions, pattern = (batch.get(key) for key in ("bytes", "partitions", "regexPattern"))
+    rows = batch.get("rows", 1 if pattern is None else None)
+    return Cut(
+        bytes=None if size is None else parse_size(str(size)),
+        partitions=None if partitions is None else int(partitions),
+        rows=None if rows is None else int(rows),
+        pattern=pattern,
+        separator=batch.get("separator", "\n"),
+    )
+
+
+@starting(_ITEMS)
+async def items(ctx: FlowContext) -> Result:
+    """Start an execution for each batch, and wait for them all unless `wait` is false."""
+    batches = await _batches(ctx)
+    if not batches:
+        return Result(attempted=False)
+    base = await _base(ctx)
+    outputs: dict[str, Any] = {"numberOfBatches": len(batches), "subflowOutputsBaseUri": base}
+    started = await _started(ctx, batches, base)
+    if ctx.task.properties.get("wait") is False:
+        return Result(outputs={**outputs, "iterations": {"RUNNING": 0, "SUCCESS": len(batches)}})
+    await ctx.set_outputs(
+        {**outputs, "iterations": {"CREATED": 0, "RUNNING": len(batches), "SUCCESS": 0}}
+    )
+    ended = [await ctx.ended(execution.id) for execution in started]
+    for number, each in enumerate(ended):
+        await _keep_outputs(ctx, number, each)
+    counts = Counter(str(each.execution.state) for each in ended)
+    iterations = {"CREATED": 0, "RUNNING": 0, **{name: counts[name] for name in sorted(counts)}}
+    return Result(outputs={**outputs, "iterations": iterations}, state=_state(ctx, ended))
+
+
+async def _batches(ctx: FlowContext) -> list[str]:
+    """The URIs of the batches, as the first step left them."""
+    path = await stored(ctx, ctx.task.properties["splits"])
+    text = await anyio.to_thread.run_sync(path.read_text)
+    return text.split()
+
+
+async def _base(ctx: FlowContext) -> str:
+    """Where the outputs of the batches are kept: the path of this run's files."""
+    uri = await store(ctx, "batches.txt", b"")
+    return uri.removeprefix("kestra://").rpartition("/")[0]
+
+
+async def _started(ctx: FlowContext, batches: Sequence[str], base: str) -> Sequence[Execution]:
+    """The executions, one for each batch; those of before are kept when the task is restarted."""
+    taskrun = cast("dict[str, Any]", await ctx.render_typed("{{ taskrun }}"))
+    again = ctx.task_run.state is State.RESTARTED and not await starts_anew(ctx)
+    started: list[Execution] = []
+    children: list[Child] = []
+    for number, uri in enumerate(batches):
+        before = await ctx.restart(number) if again else None
+        if before is not None:
+            started.append(before)
+            continue
+        child = await child_of(ctx, taskrun={**taskrun, "items": uri, "iteration": number})
+        variables = {
+            "taskRunIteration": number,
+            "taskRunOutputs": {"numberOfBatches": len(batches), "uri": base},
+        }
+        children.append(replace(child, number=number, variables=variables))
+    created = await ctx.start(children)
+    for execution in created:
+        ctx.log(Level.INFO, f"Created new execution {link(execution)}")
+    return [*started, *created]
+
+
+async def _keep_outputs(ctx: FlowContext, number: int, ended: Finished) -> None:
+    """Store what a batch's execution gave, for the last step."""
+    outputs = ended.execution.outputs
+    if outputs:
+        line = await ctx.render("{{ value | toIon }}", value=dict(outputs))
+        await store(ctx, _outputs_name(number), line.encode())
+
+
+def _outputs_name(number: int) -> str:
+    return f"outputs-{number}.ion"
+
+
+def _state(ctx: FlowContext, ended: Sequence[Finished]) -> State:
+    if ctx.task.properties.get("transmitFailed") is False:
+        return State.SUCCESS
+    states = {each.execution.state for each in ended}
+    return next((state for state in _WORST_FIRST if state in states), State.SUCCESS)
+
+
+@task(_MERGE)
+async def merge(ctx: RunContext) -> Result:
+    """Store the outputs of all executions as one file, a line each, if there are any."""
+    base = ctx.task.properties.get("subflowOutputsBaseUri")
+    count = ctx.task.properties.get("numberOfBatches") or 0
+    lines: list[bytes] = []
+    for number in range(count):
+        uri = f"kestra://{base}/{_outputs_name(number)}"
+        if ctx.storage.exists(uri):
+            path = await stored(ctx, uri)
+            lines.append(await anyio.to_thread.run_sync(path.read_bytes))
+    if not lines:
+        return Result(outputs={})
+    text = b"".join(line.rstrip(b"\n") + b"\n" for line in lines)
+    return Result(outputs={"subflowOutputs": await store(ctx, f"{new_id()}.ion", text)})
