@@ -107,7 +107,7 @@ class DockerOptions:
             memory_swappiness=memory.integer("memorySwappiness"),
             oom_kill_disable=memory.flag("oomKillDisable"),
             shm_size=read.size("shmSize"),
-            device_requests=[_device_request(part) for part in read.parts("deviceRequests")],
+            device_requests=tuple(map(_device_request, read.parts("deviceRequests"))),
             privileged=read.flag_or("privileged", default=False),
             credentials=_credentials(read),
             config=_config(read),

@@ -57,9 +57,10 @@ class SideFolder:
             fd = os.open(self.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return ()
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            return ()
         with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return ()
             return parse(file.read(READ_LIMIT_BYTES))
 
 
