@@ -91,15 +91,16 @@ class Unpacker:
 
     def _parts(self, name: str) -> list[str] | None:
         """The path below the folder; None for the folder itself and for what is no such path."""
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if ".." in parts or name.startswith("/") or "\0" in name:
+            return None
         # The engine puts the folder's own name before everything in it.
-        parts = [part for part in name.split("/") if part not in ("", ".")][1:]
+        del parts[:1]
         if len(parts) > self._limits.depth:
             raise TaskFailed(
                 f"The container's folder is nested deeper than {self._limits.depth} folders"
             )
-        if not parts or ".." in parts or name.startswith("/") or "\0" in name:
-            return None
-        return parts
+        return parts or None
 
     def _write(
         self, folder: int, name: str, entry: tarfile.TarInfo, archive: tarfile.TarFile
@@ -115,17 +116,19 @@ class Unpacker:
         _remove(folder, name)
         mode = 0o755 if entry.mode & 0o111 else 0o644
         fd = os.open(name, _NEW_FILE_FLAGS, mode, dir_fd=folder)
-        with os.fdopen(fd, "wb", buffering=0) as file:
+        with os.fdopen(fd, "wb") as file:
             os.fchmod(fd, mode)
             while chunk := content.read(_CHUNK_BYTES):
                 file.write(chunk)
+            file.flush()
             os.utime(fd, (entry.mtime, entry.mtime))
 
     def _link(self, folder: int, parts: list[str], target: str) -> None:
         """Make a symbolic link again, if what it says stays inside."""
         here = posixpath.join(str(self._folder), *parts[:-1])
         end = posixpath.normpath(posixpath.join(here, target))
-        if end == str(self._folder) or end.startswith(f"{self._folder}/"):
+        inside = end == str(self._folder) or end.startswith(f"{self._folder}/")
+        if inside and "\0" not in target:
             _remove(folder, parts[-1])
             os.symlink(target, parts[-1], dir_fd=folder)
 
