@@ -169,8 +169,10 @@ class FlowTriggers:
         journal: Journal,
     ) -> None:
         flow, trigger = listener.flow, listener.trigger
-        changes = str(len(execution.history.changes))
-        execution_id = stable_id("flow", *listener.name, execution.id, changes)
+        # Counted, as a pause comes more than once; what recovery adds after a crash does not count.
+        count = sum(change.state is execution.state for change in execution.history.changes)
+        nth = f"{execution.state} {count}"
+        execution_id = stable_id("flow", *listener.name, execution.id, nth)
         if await self._exists(execution_id):
             return
         seen = scope.with_variables(trigger={"outputs": outputs}) if outputs else scope

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import anyio.lowlevel
 
 from runner.engine.engine import Engine
+from runner.engine.variables import Variables
 from runner.errors import RenderFailed, RunnerError
 from runner.expr import Scope, render, render_value
 from runner.model import convert
@@ -30,7 +31,7 @@ from runner.triggers.zones import zone, zoned_text
 SCHEDULE = "io.kestra.plugin.core.trigger.Schedule"
 ON_DATES = "io.kestra.plugin.core.trigger.ScheduleOnDates"
 
-MOST_LOOKED_AT = 20_000
+MOST_LOOKED_AT = 5_000
 """So many dates that fail the conditions are passed over at a time."""
 
 
@@ -96,7 +97,9 @@ def _dates(given: Any, scope: Scope, place: tzinfo) -> list[datetime]:
         import json
 
         given = json.loads(render(given, scope))
-    texts = [render(convert.text(each) or "", scope) for each in given]
+        if not isinstance(given, list):
+            raise ValueError("`dates` is no list")
+    texts = [render(convert.text(each) or "", scope) for each in cast("list[Any]", given)]
     return sorted(_date(text, place) for text in texts)
 
 
@@ -126,8 +129,19 @@ class Occasions:
         when = schedule.trigger.properties.get("when")
         if not schedule.conditions and when is None:
             return True
-        calendar = schedule.calendar
-        known = self._variables(date, calendar.next(date), calendar.previous(date))
+        calendar, place = schedule.calendar, schedule.place
+
+        def text(moment: datetime | None) -> str | None:
+            return None if moment is None else zoned_text(moment, place)
+
+        # Made when they are asked for: most conditions are about the date alone.
+        known = Variables(
+            {
+                "date": lambda: text(date),
+                "next": lambda: text(calendar.next(date)),
+                "previous": lambda: text(calendar.previous(date)),
+            }
+        )
         scope = self._scope.with_variables(trigger=known, schedule=known)
         subject = Subject(flow=schedule.flow, scope=scope)
         return holds(schedule.conditions, subject) and when_holds(when, scope)
@@ -158,16 +172,6 @@ class Occasions:
             date = step(date)
         return date, False
 
-    def _variables(
-        self, date: datetime, following: datetime | None, previous: datetime | None
-    ) -> dict[str, str]:
-        """The variables `trigger` of an execution of that date; none on a list of dates."""
-        if self._schedule.trigger.type == ON_DATES:
-            return {"date": zoned_text(date, self._schedule.place)}
-        dates = {"date": date, "next": following, "previous": previous}
-        place = self._schedule.place
-        return {name: zoned_text(each, place) for name, each in dates.items() if each is not None}
-
     def inputs(self, backfill: Backfill | None) -> dict[str, Any]:
         """The trigger's inputs, and a backfill's over them.
 
@@ -189,9 +193,10 @@ class Occasions:
         return rendered_labels(labels, self._scope)
 
     async def cause(self, date: datetime, following: datetime | None) -> TriggerCause:
-        """The trigger as executions show it."""
-        trigger = self._schedule.trigger
+        """The trigger as executions show it; a list of dates shows none."""
+        trigger, place = self._schedule.trigger, self._schedule.place
         variables: dict[str, str] = {}
         if trigger.type == SCHEDULE:
-            variables = self._variables(date, following, await self.previous(date))
+            dates = {"date": date, "next": following, "previous": await self.previous(date)}
+            variables = {k: zoned_text(each, place) for k, each in dates.items() if each}
         return TriggerCause(id=trigger.id, type=trigger.type, variables=variables)

@@ -189,10 +189,11 @@ class Scheduler:
         if date is None or date > now:
             return
         occasions = Occasions(self._engine, schedule, now)
-        following, _ = await occasions.next(date)
+        following, fits = await occasions.next(date)
+        shown = following if fits else None
         try:
             if occasions.fits(date):
-                await self._start(schedule, occasions, date, following, backfill)
+                await self._start(schedule, occasions, date, shown, backfill)
         except Conflict as error:
             log.warning("schedule.refused", trigger=".".join(schedule.name), error=str(error))
         except RunnerError as error:
@@ -201,7 +202,7 @@ class Scheduler:
                 f"[trigger: {schedule.trigger.id}] [date: {when}] "
                 f"Evaluate Failed with error '{error}'"
             )
-            await self._fail(schedule, occasions, date, following, backfill, message)
+            await self._fail(schedule, occasions, date, shown, backfill, message)
         await self._advance(schedule, date, following, backfill)
 
     async def _start(

@@ -21,6 +21,7 @@ from runner.settings import Settings
 from runner.store.triggers import TriggerStore
 from runner.triggers.flow import FlowTriggers
 from runner.triggers.gathering import Gathering
+from runner.triggers.polling import Poller
 from runner.triggers.schedule import SCHEDULE
 from runner.triggers.scheduler import Scheduler
 from runner.triggers.states import States
@@ -75,6 +76,7 @@ class Triggers:
         self._scheduler = Scheduler(engine, self._states, clock, place)
         self._listening = FlowTriggers(engine, self._gathering, self._is_off, clock, place)
         self._webhooks = Webhooks(engine, self._is_off, clock)
+        self._poller = Poller(engine, self._states, clock)
         self._triggers: dict[TriggerName, tuple[Flow, Trigger]] = {}
         self._gone: set[TriggerName] = set()
         engine.on_state = self.on_state
@@ -84,12 +86,14 @@ class Triggers:
     ) -> None:
         """Evaluate schedules as their dates come, until cancelled."""
         await self.load()
-        task_status.started()
-        while True:
-            self._wake = wake = anyio.Event()
-            await self.tick()
-            with anyio.move_on_after(self._scheduler.wait_s()):
-                await wake.wait()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._poller.run, name="polling triggers")
+            task_status.started()
+            while True:
+                self._wake = wake = anyio.Event()
+                await self.tick()
+                with anyio.move_on_after(self._scheduler.wait_s()):
+                    await wake.wait()
 
     async def load(self) -> None:
         """Take over what the store has, and the flows in service."""
@@ -114,6 +118,7 @@ class Triggers:
             for trigger in flow.triggers
         }
         self._scheduler.put(flows)
+        self._poller.put(flows)
         self._listening.put(flows)
         served = {(flow.namespace, flow.id) for flow in flows}
         self._gone = before.keys() - self._triggers.keys()
@@ -163,6 +168,17 @@ class Triggers:
         if str(execution.state) in known[1].stop_after and not failing:
             await self._states.change(name, disabled=True)
         self._wake.set()
+        self._poller.wake()
+
+    async def poll(self, name: TriggerName) -> None:
+        """Have a trigger that looks at something again and again do so now.
+
+        Raises:
+            NotFound: there is no such trigger that is enabled.
+        """
+        if not self._poller.serves(name):
+            raise NotFound(f"Trigger '{'.'.join(name)}' does not poll, or is disabled")
+        await self._poller.poll(name)
 
     async def webhook(
         self, namespace: str, flow_id: str, key: str, request: WebhookRequest
@@ -290,4 +306,5 @@ class Triggers:
         """Have the trigger looked at anew, and show where it stands."""
         self._scheduler.restart(name)
         self._wake.set()
+        self._poller.wake()
         return self.find(name)
