@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import secrets
 import signal
@@ -78,6 +79,8 @@ async def serve(
                     flows=flows,
                     recovered=len(recovered),
                 )
+                gc.freeze()
+                gc.enable()
                 _notify("READY=1")
                 task_status.started(port)
                 await stop.wait()

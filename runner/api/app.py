@@ -20,6 +20,7 @@ from runner.api import (
     kv,
     logs,
     metrics,
+    monitoring,
     namespaces,
     plugins,
     triggers,
@@ -28,11 +29,13 @@ from runner.api import (
 )
 from runner.api.answers import SERVER
 from runner.api.problems import errors_as_json
+from runner.api.reference import openapi_route
 from runner.api.security import Guard
 from runner.api.services import SERVICES, ReadOnly, Services
 from runner.api.shapes import TENANT
 
 API = "/api/v1"
+OPENAPI = "/openapi.json"
 
 ROUTES: tuple[web.RouteTableDef, ...] = (
     instance.ROUTES,
@@ -54,7 +57,7 @@ ROUTES: tuple[web.RouteTableDef, ...] = (
 )
 """Every resource, below `/api/v1/{tenant}` and, for clients without a tenant, `/api/v1`."""
 
-ROOT: tuple[web.RouteTableDef, ...] = (instance.ROOT,)
+ROOT: tuple[web.RouteTableDef, ...] = (instance.ROOT, monitoring.ROOT)
 """What stands at the root of the server."""
 
 OPEN = frozenset(
@@ -93,12 +96,23 @@ def routes() -> Iterator[Route]:
     for table in ROOT:
         for each in _defined(table):
             yield Route(each.method, each.path, each.handler, False)
+    yield Route("GET", OPENAPI, openapi_route(described()), False)
     for prefix in (f"{API}/{TENANT}", API):
         for table in ROUTES:
             for each in _defined(table):
                 reads = each.method in _READING or each.path in READING_POSTS
                 writes = not reads or WEBHOOKS in each.path
                 yield Route(each.method, f"{prefix}{each.path}", each.handler, writes)
+
+
+def described() -> list[tuple[str, str, Handler]]:
+    """Method, pattern and handler of every route once, with the tenant in the path."""
+    found = [(each.method, each.path, each.handler) for table in ROOT for each in _defined(table)]
+    found.append(("GET", OPENAPI, openapi_route([])))
+    for table in ROUTES:
+        prefix = f"{API}/{TENANT}"
+        found += [(each.method, f"{prefix}{each.path}", each.handler) for each in _defined(table)]
+    return found
 
 
 def make_app(services: Services) -> web.Application:

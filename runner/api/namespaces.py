@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -195,6 +194,8 @@ def _put(files: NamespaceFiles, path: str, upload: Path) -> None:
 
 def _unpack(files: NamespaceFiles, folder: str, upload: Path) -> None:
     """Write the files of an archive below `folder`; one that leads out of it refuses all."""
+    import zipfile  # late: it takes longer to import than everything else here
+
     try:
         with zipfile.ZipFile(upload) as archive:
             members = [each for each in archive.infolist() if not each.is_dir()]
@@ -230,6 +231,8 @@ def _stats(path: Path) -> Json:
 
 
 def _archive(files: NamespaceFiles) -> bytes:
+    import zipfile
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files.list():

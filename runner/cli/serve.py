@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def serve_command(
     Without FLOWS_DIR the flows are in the folder `flows` of the state folder. SIGTERM stops in
     order: what runs may end first.
     """
+    gc.disable()  # until all is loaded: there is nothing to collect, and it takes a while
     import anyio
 
     from runner.daemon import PortInUse, StateInUse, serve

@@ -18,6 +18,7 @@ from typing import Any
 from runner.errors import NotFound
 from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
 from runner.store.database import Database
+from runner.store.figures import Figures, read_figures
 from runner.store.rows import (
     batch_row,
     execution_from,
@@ -235,6 +236,17 @@ class SqliteStore:
             return db.execute(sql, values).fetchall()
 
         return await self._logs.read(work)
+
+    async def figures(self) -> Figures:
+        """Counts of executions, for monitoring."""
+        places = (
+            Path(f"{db.path}{end}") for db in (self.state, self._logs) for end in ("", "-wal")
+        )
+
+        def work(db: sqlite3.Connection) -> Figures:
+            return read_figures(db, sum(path.stat().st_size for path in places if path.exists()))
+
+        return await self.state.read(work)
 
     async def delete(self, execution_id: str) -> None:
         """Forget the execution and its task runs; its lines and metrics stay.

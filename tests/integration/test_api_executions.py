@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 import pytest
-from conftest import Daemon
+from live_daemon import Daemon
 
 HELLO = """\
 id: hello

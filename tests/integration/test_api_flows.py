@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Daemon
+from live_daemon import Daemon
 
 FLOW = """\
 id: {id}

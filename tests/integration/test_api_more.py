@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from conftest import Daemon, Start
+from live_daemon import Daemon, Start
 
 HELLO = """\
 id: hello

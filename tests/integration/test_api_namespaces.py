@@ -7,7 +7,7 @@ import zipfile
 
 import aiohttp
 import pytest
-from conftest import Daemon
+from live_daemon import Daemon
 
 READS = """\
 id: reads

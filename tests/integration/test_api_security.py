@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
-from conftest import Daemon, Start
+from live_daemon import Daemon, Start
 
 from runner.api.app import OPEN, WEBHOOKS, Route, routes
 from runner.daemon import check_exposure

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import anyio
-from conftest import Daemon
+from live_daemon import Daemon
 
 SLOW = """\
 id: slow
