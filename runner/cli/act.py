@@ -152,7 +152,7 @@ def _act(
 
     path = f"/executions/{execution.id}/actions/{action}"
     with connected(settings_of(state_dir)) as client:
-        return client.form(path, inputs, **query) if inputs else client.post(path, **query)
+        return client.post(path, **query) if inputs is None else client.form(path, inputs, **query)
 
 
 def _revision(revision: int | None) -> dict[str, str]:

@@ -151,4 +151,5 @@ def _text(line: LogLine, colour: bool) -> str:
     message = "\n    ".join(map(printable, parts) if colour else parts)
     if not colour:
         return head + message
-    return click.style(head, dim=True) + click.style(message, fg=_COLOURS.get(line.level))
+    fg = _COLOURS.get(line.level)
+    return click.style(head, dim=True) + (click.style(message, fg=fg) if fg else message)

@@ -16,7 +16,7 @@ from runner.model.state import History, State
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _WIDEST = 60
-_COLOURS = {
+_COLOURS: Mapping[str, str] = {
     State.SUCCESS: "green",
     State.WARNING: "yellow",
     State.PAUSED: "yellow",
@@ -83,8 +83,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     padded = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
     return "  ".join(
-        click.style(cell, fg=_COLOURS.get(cast("State", text)))
-        for cell, text in zip([*padded[:-1], row[-1]], row, strict=True)
+        coloured(cell, text) for cell, text in zip([*padded[:-1], row[-1]], row, strict=True)
     ).rstrip()
 
 
@@ -97,8 +96,14 @@ def print_facts(facts: Mapping[str, str | None]) -> None:
     known = {name: text for name, text in facts.items() if text}
     width = max(map(len, known), default=0)
     for name, text in known.items():
-        shown = click.style(printable(text), fg=_COLOURS.get(cast("State", text)))
+        shown = coloured(printable(text), text)
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {shown}")
+
+
+def coloured(shown: str, text: str) -> str:
+    """What is shown for `text`, in the colour of the state if that is what the text is."""
+    colour = _COLOURS.get(text)
+    return click.style(shown, fg=colour) if colour else shown
 
 
 def value_lines(name: str, value: Any) -> Iterator[str]:

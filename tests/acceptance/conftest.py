@@ -8,8 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from daemons import Daemon
 
 
 class Eyas:
@@ -76,3 +80,14 @@ def eyas(tmp_path: Path) -> Iterator[Eyas]:
     command = Eyas(tmp_path)
     yield command
     command.close()
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A running daemon, which the tests of a module share."""
+    from daemons import Daemon
+
+    running = Daemon(tmp_path_factory.mktemp("daemon"))
+    yield running
+    running.stop()
+    running.eyas.close()
