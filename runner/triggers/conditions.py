@@ -70,6 +70,11 @@ def condition(name: str, *, of_schedules: bool = False) -> Callable[[Test], Test
     return register
 
 
+def condition_names() -> list[str]:
+    """The types of conditions that can be evaluated."""
+    return [*(CORE + name for name in _TESTS), MULTIPLE]
+
+
 def holds(conditions: Iterable[Properties], subject: Subject) -> bool:
     """Whether all conditions hold; those after the first that does not are not looked at.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import anyio
 import pytest
@@ -12,7 +13,6 @@ from trigger_bench import (
     MINUTE,
     SECOND,
     T0,
-    ChangingFlows,
     Clock,
     condition,
     flow,
@@ -27,7 +27,6 @@ from runner.model.execution import Label, Level
 from runner.model.state import State
 from runner.store.triggers import MemoryTriggers
 from runner.testing import MemoryStore
-from runner.triggers.triggers import Triggers
 
 HOURLY = schedule("0 * * * *")
 PAUSING = "type: io.kestra.plugin.core.flow.Pause"
@@ -445,21 +444,23 @@ async def test_a_schedule_with_an_unknown_zone_stops_no_other() -> None:
         assert len(await bench.made("g")) == 1
 
 
-async def test_the_loop_waits_for_the_next_date_and_wakes_when_flows_change() -> None:
-    async with opened(flow("")) as bench:
-        engine, clock = bench.bench.engine, Clock()
-        flows = ChangingFlows([])
-        triggers = Triggers(engine, flows, MemoryTriggers(), engine.settings, clock)
+async def test_the_loop_fires_what_is_due_and_wakes_when_flows_change() -> None:
+    every_second = schedule("* * * * * *", "stopAfter: [SUCCESS]")
+    async with opened(flow(every_second), flow(HOURLY, flow_id="g")) as bench:
+        bench.clock.now += HOUR
         with anyio.fail_after(10):
             async with anyio.create_task_group() as group:
-                await group.start(triggers.run)
-                clock.now += timedelta(minutes=1)
-                flows.served = list(bench.bench.flows)
-                bench.serve(flow(schedule("* * * * * *")))
-                flows.served = bench.flows.served
-                triggers.changed()
-                while not await bench.made():
-                    clock.now += SECOND
-                    triggers.changed()
-                    await anyio.lowlevel.checkpoint()
+                await group.start(bench.triggers.run)
+                await _until(lambda: bench.state().disabled)
+                await _until(lambda: bench.state(flow_id="g").next_date == T0 + 2 * HOUR)
+                bench.serve(flow(schedule("30 * * * *"), flow_id="g"))
+                half_past = T0 + HOUR + 30 * MINUTE
+                await _until(lambda: bench.state(flow_id="g").next_date == half_past)
                 group.cancel_scope.cancel()
+        assert len(await bench.made()) == 1
+        assert len(await bench.made("g")) == 1
+
+
+async def _until(met: Callable[[], bool]) -> None:
+    while not met():
+        await anyio.lowlevel.checkpoint()
