@@ -11,18 +11,17 @@ import hashlib
 import hmac
 import os
 import re
-import socket
 import time
 from collections.abc import Set
 from contextlib import suppress
 from ipaddress import ip_address
-from pathlib import Path
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from runner.api.peer import peer_uid
 from runner.api.problems import Handler, problem
 from runner.settings import Settings
 
@@ -143,25 +142,6 @@ class Guard:
             )
             self._peers[transport] = uid in (os.getuid(), 0)
         return self._peers[transport]
-
-
-def peer_uid(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
-    """The user whose process has the other end of a loopback connection; None if not known."""
-    table = Path("/proc/net/tcp6" if ":" in local[0] else "/proc/net/tcp")
-    wanted = f" {_hex(remote)} {_hex(local)} "
-    try:
-        with table.open() as lines:
-            return next((int(line.split()[7]) for line in lines if wanted in line), None)
-    except OSError:  # not Linux, or no such table: the caller must show a token
-        return None
-
-
-def _hex(address: tuple[str, int]) -> str:
-    """An address as the kernel's table writes it: 32-bit words in the machine's byte order."""
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    packed = socket.inet_pton(family, address[0].partition("%")[0])
-    words = [packed[start : start + 4][::-1].hex() for start in range(0, len(packed), 4)]
-    return f"{''.join(words).upper()}:{address[1]:04X}"
 
 
 def _hashes(settings: Settings, token: str) -> tuple[bytes, ...]:
