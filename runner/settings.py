@@ -36,6 +36,10 @@ class Settings:
     it wants `api_user` and `api_password`, or `api_token`. `read_only` refuses every change
     through the API. `allowed_hosts` are further names a request may call it by, `cors_origins`
     web pages that may use it. `drain` is how long running tasks may take to end when it stops.
+
+    For packages of Python tasks: `package_cache` off installs them anew for every attempt.
+    `package_refresh` is the age at which a set without fixed versions is made anew. `offline`
+    asks no package index and no registry; `refresh` makes sets anew that a task is about to use.
     """
 
     state_dir: Path = Path(".eyas")
@@ -60,6 +64,11 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     max_upload_bytes: int = 10 * 1024**3
     drain: timedelta = timedelta(seconds=30)
+    package_cache: Literal["on", "off"] = "on"
+    package_cache_max_bytes: int = 5 * 1024**3
+    package_refresh: timedelta = timedelta(hours=24)
+    offline: bool = False
+    refresh: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 

@@ -6,7 +6,9 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from runner.model.execution import Level
@@ -21,11 +23,14 @@ LIBRARY = ".kestra_additional_python_lib"
 _IMAGE_VERSION = re.compile(r"python:([2-9]\d*(?:\.\d+)*)")
 
 
-async def set_up(ctx: RunContext, place: Place, folder: Path, env: Mapping[str, str]) -> Programs:
+async def set_up(
+    ctx: RunContext, place: Place, folder: Path, env: Mapping[str, str], until: ExitStack
+) -> Programs:
     """Find the interpreter and install the packages that the task asks for.
 
-    `env` are the command's variables so far. Nothing is started and the network is not touched
-    unless the task has `dependencies` or, as a process, a `pythonVersion`.
+    `env` are the command's variables so far. Packages of the cache are kept there until `until`
+    is closed. Nothing is started and the network is not touched unless the task has
+    `dependencies` or, as a process, a `pythonVersion`.
 
     Raises:
         TaskFailed: there is no such Python, or the packages could not be installed.
@@ -39,19 +44,36 @@ async def set_up(ctx: RunContext, place: Place, folder: Path, env: Mapping[str, 
     if not packages and (in_container or not wanted):
         return Programs(line=_Line(ctx, None, in_container))
     # Only now: most tasks need none of it.
-    from runner.tasks.python_packages import Packages
-    from runner.tasks.python_tools import Tools, find_python
+    from runner.tasks.interpreters import find_python
+    from runner.tasks.python_dependencies import Dependencies
+    from runner.tasks.python_tools import Around, Tools
 
-    tools = Tools(ctx, place, folder, env)
+    around = Around.of(ctx)
+    tools = Tools(around, place.docker, folder, env)
     found = None if in_container else await find_python(tools, wanted)
+    program = found.executable if found else None
     if not packages:
-        return Programs(line=_Line(ctx, found, in_container))
-    library = await Packages(tools, manager, found, wanted).install(packages, folder / LIBRARY)
-    own = env.get("PYTHONPATH")
+        return Programs(line=_Line(ctx, program, in_container))
+    added = await Dependencies(
+        tools=tools,
+        packages=packages,
+        python=found,
+        manager=manager,
+        version=wanted,
+        needs_uv=not await ctx.flag("uvAutoInstallEnabled"),
+        cached=await ctx.flag("dependencyCacheEnabled"),
+        patterns=await ctx.texts("outputFiles"),
+        since=began(ctx),
+    ).install(folder / LIBRARY, env, until)
     return Programs(
-        line=lambda file, _: f"{shlex.quote(found or 'python')} {shlex.quote(str(file))}",
-        env={"PYTHONPATH": f"{library}:{own}" if own else str(library)},
+        line=lambda file, _: f"{shlex.quote(program or 'python')} {shlex.quote(str(file))}",
+        env=added,
     )
+
+
+def began(ctx: RunContext) -> datetime | None:
+    """When the execution began, if the packages it uses are to be made anew; else None."""
+    return ctx.execution.history.start if ctx.settings.refresh else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +107,5 @@ class _Line:
     def _outside_a_shell(self) -> str:
         if self.python is not None or self.in_container:
             return self.python or "python"
-        path = search_path(self.ctx, {})
+        path = search_path(self.ctx.settings, {})
         return "python" if shutil.which("python", path=path) else "python3"

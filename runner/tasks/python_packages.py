@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from secrets import token_hex
 
 from runner.errors import TaskFailed
-from runner.model.execution import Level
+from runner.tasks.package_recipe import PASSED_ON
 from runner.tasks.python_tools import Done, Tools
 from runner.tasks.script_files import write_file
 
 _NO_INSTALLER = 97
-_PASSED_ON = (
-    *("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"),
-    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-)
-"""Variables of this machine that say where packages come from; a container gets them too."""
-
 _IN_IMAGE = f"""
 for python in python python3 ''; do
   command -v "$python" >/dev/null 2>&1 && break
@@ -28,7 +21,7 @@ done
 [ -n "$python" ] || {{ echo "there is no Python in the image" >&2; exit 127; }}
 if [ "$3" = UV ] && command -v uv >/dev/null 2>&1; then
   exec uv pip install --no-config --index-strategy unsafe-best-match --link-mode copy \\
-    --python "$python" --target "$1" --requirement "$2"
+    --compile-bytecode --python "$python" --target "$1" --requirement "$2"
 elif "$python" -m pip --version >/dev/null 2>&1; then
   exec "$python" -m pip install --no-cache-dir --no-input --target "$1" --requirement "$2"
 fi
@@ -41,42 +34,45 @@ exit {_NO_INSTALLER}
 
 
 class Packages:
-    """Installs packages for one attempt.
+    """Installs packages into a folder.
 
     `manager` is UV or PIP, `python` the interpreter of this machine that will run the script;
-    None: the image's will. `version` is the task's `pythonVersion`, empty if it has none.
+    empty: that of `image` will. `needs_uv`: pip is no substitute where uv is wanted.
     """
 
-    def __init__(self, tools: Tools, manager: str, python: str | None, version: str) -> None:
+    def __init__(
+        self, tools: Tools, manager: str, python: str, image: str, *, needs_uv: bool
+    ) -> None:
         self._tools = tools
+        self._image = image
         self._manager = manager
         self._python = python
-        self._version = version
+        self._needs_uv = needs_uv
 
-    async def install(self, packages: Sequence[str], library: Path) -> Path:
-        """Install `packages` into the folder `library`, and return it.
+    async def install(self, packages: Sequence[str], library: Path) -> Sequence[str]:
+        """Install `packages` into the folder `library`; what is there then, as `name==version`.
 
         Raises:
             TaskFailed: the installer failed; its last lines are in the message.
         """
-        key = _key(self._version, packages)
-        listed = self._tools.folder / f"{key}-requirements.in"
+        listed = self._tools.folder / f"{token_hex(16)}-requirements.in"
         write_file(listed, "\n".join(packages) + "\n", listed.name)
-        if self._python is None:
-            done = await self._in_image(library, listed)
-        else:
+        if self._python:
             done = await self._here(self._python, library, listed)
+        else:
+            done = await self._in_image(library, listed)
         if done.code != 0:
             raise TaskFailed(
                 f"Failed to install the dependencies {', '.join(packages)}: "
                 f"exit code {done.code}\n{done.last}"
             )
-        self._tools.ctx.log(Level.DEBUG, f"Installed dependencies: {', '.join(_names(library))}")
-        return library
+        installed = names_in(library)
+        self._tools.debug(f"Installed dependencies: {', '.join(installed)}")
+        return installed
 
     async def _here(self, python: str, library: Path, listed: Path) -> Done:
         """Install for an interpreter of this machine."""
-        uv = await self._uv_if_wanted()
+        uv = self._uv_if_wanted()
         if uv is not None:
             return await self._with_uv(uv, ["--python", python], library, listed)
         install = ["install", "--no-input", "--target", str(library), "--requirement", str(listed)]
@@ -87,15 +83,14 @@ class Packages:
             done = await self._tools.run([*ours, *install])
         return done
 
-    async def _uv_if_wanted(self) -> str | None:
+    def _uv_if_wanted(self) -> str | None:
         if self._manager != "UV":
             return None
         uv = self._tools.uv()
         if uv is None:
-            ctx = self._tools.ctx
-            if not await ctx.flag("uvAutoInstallEnabled"):
+            if self._needs_uv:
                 raise TaskFailed("uv was not found and `uvAutoInstallEnabled` is false: install uv")
-            ctx.log(Level.DEBUG, "uv was not found; pip installs the dependencies")
+            self._tools.debug("uv was not found; pip installs the dependencies")
         return uv
 
     async def _with_uv(self, uv: str, target: Sequence[str], library: Path, listed: Path) -> Done:
@@ -107,35 +102,31 @@ class Packages:
         if done.code != 0:
             return done
         into = ["--reinstall", "--target", str(library), "--requirement", str(lock)]
-        return await self._tools.run([uv, "pip", "install", *common, "--link-mode", "copy", *into])
+        how = ["--link-mode", "copy"]
+        if self._python:
+            how.append("--compile-bytecode")
+        return await self._tools.run([uv, "pip", "install", *common, *how, *into])
 
     async def _in_image(self, library: Path, listed: Path) -> Done:
         """Install in a container of the task's image, for which the packages then fit."""
-        environ = self._tools.ctx.settings.environ
-        env = {name: environ[name] for name in _PASSED_ON if name in environ}
+        environ = self._tools.environ
+        env = {name: environ[name] for name in PASSED_ON if name in environ}
         argv = ["/bin/sh", "-c", _IN_IMAGE, "sh", str(library), str(listed), self._manager]
         done = await self._tools.run_in_image(argv, env)
         if done.code != _NO_INSTALLER:
             return done
         uv = self._tools.uv()
         if uv is None:
-            image = self._tools.place.docker.image if self._tools.place.docker else ""
             raise TaskFailed(
-                f"Cannot install the dependencies: the image {image} has neither pip nor uv, and "
-                "there is no uv on this machine that could do it instead"
+                f"Cannot install the dependencies: the image {self._image} has neither pip nor uv,"
+                " and there is no uv on this machine that could do it instead"
             )
         version, platform = done.out.splitlines()[-1].split()
         fit = ["--python-version", version, "--python-platform", platform]
         return await self._with_uv(uv, fit, library, listed)
 
 
-def _key(version: str, packages: Sequence[str]) -> str:
-    """What the set of packages is known by; their order does not matter."""
-    text = "\n".join([f"#pyversion: {version}", *sorted(packages)])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _names(library: Path) -> list[str]:
+def names_in(library: Path) -> list[str]:
     """Names and versions of the packages in the folder, as a lock file has them."""
     found: list[str] = []
     for path in sorted(library.glob("*.dist-info")):

@@ -7,20 +7,24 @@ import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runner.errors import RunnerUnavailable, TaskFailed
+from runner.errors import RunnerUnavailable
 from runner.model.execution import Level
 from runner.runners.base import Command, Owner, Stream, TaskRunner
+from runner.runners.registry import TaskRunners
+from runner.settings import Settings
 from runner.tasks.context import RunContext
 from runner.tasks.script_lines import search_path
-from runner.tasks.script_runner import Place
+
+if TYPE_CHECKING:
+    from runner.runners.docker_options import DockerOptions
 
 _KEPT_LINES = 20
 _KEPT_OUTPUT_CHARS = 100_000
-_VERSION_CODE = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.executable)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,34 @@ class Done:
     last: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What tools are run with: whose they are, and where their lines go."""
+
+    settings: Settings
+    runners: TaskRunners
+    owner: Owner
+    log: Callable[[Level, str], None]
+
+    @staticmethod
+    def of(ctx: RunContext) -> Around:
+        """What a task's own tools are run with."""
+        owner = Owner(
+            namespace=ctx.execution.namespace,
+            flow_id=ctx.execution.flow_id,
+            execution_id=ctx.execution.id,
+            task_id=ctx.task.id,
+            task_run_id=ctx.task_run.id,
+            attempt=ctx.attempt,
+        )
+        return Around(settings=ctx.settings, runners=ctx.runners, owner=owner, log=ctx.log)
+
+
 class _Reader:
     """Keeps what a tool says, and logs its lines at DEBUG if there is a log."""
 
-    def __init__(self, ctx: RunContext | None) -> None:
-        self._ctx = ctx
+    def __init__(self, log: Callable[[Level, str], None] | None) -> None:
+        self._log = log
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {stream: decoder("replace") for stream in Stream}
         self._open = dict.fromkeys(Stream, "")
@@ -57,21 +84,33 @@ class _Reader:
         for line in lines:
             if line.strip():
                 self.last[stream].append(line)
-                if self._ctx is not None:
-                    self._ctx.log(Level.DEBUG, line)
+                if self._log is not None:
+                    self._log(Level.DEBUG, line)
 
 
 class Tools:
     """Runs tools where the task itself will run, or on this machine.
 
-    `env` are the variables of the task's command; a tool gets them too.
+    They work in `folder`, in a container of `docker` or, None, only on this machine. `env` are
+    the variables of the task's command; a tool gets them too.
     """
 
-    def __init__(self, ctx: RunContext, place: Place, folder: Path, env: Mapping[str, str]) -> None:
-        self.ctx = ctx
+    def __init__(
+        self, around: Around, docker: DockerOptions | None, folder: Path, env: Mapping[str, str]
+    ) -> None:
+        self.around = around
         self.folder = folder
-        self.place = place
+        self.docker = docker
         self._env = env
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The variables of this machine."""
+        return self.around.settings.environ
+
+    def debug(self, message: str) -> None:
+        """Log a line at DEBUG."""
+        self.around.log(Level.DEBUG, message)
 
     async def run(self, argv: Sequence[str], *, quiet: bool = False) -> Done:
         """Run a tool of this machine; a status of 127 where there is no such program.
@@ -79,13 +118,13 @@ class Tools:
         `quiet`: what it prints is for us, and not logged.
         """
         try:
-            return await self._run(self.ctx.runners.process(), argv, {}, quiet=quiet)
+            return await self._run(self.around.runners.process(), argv, {}, quiet=quiet)
         except RunnerUnavailable as error:
             return Done(127, "", str(error))
 
     async def run_in_image(self, argv: Sequence[str], env: Mapping[str, str]) -> Done:
         """Run a tool in a container of the task's image, with network and without limits."""
-        options = self.place.docker
+        options = self.docker
         assert options is not None
         network = None if options.network_mode == "none" else options.network_mode
         options = replace(
@@ -99,7 +138,8 @@ class Tools:
             delete=True,
             wait=True,
         )
-        return await self._run(Place(options).runner(self.ctx), argv, env)
+        runner = self.around.runners.docker(options, lambda text: self.around.log(Level.WARN, text))
+        return await self._run(runner, argv, env)
 
     async def _run(
         self,
@@ -109,11 +149,11 @@ class Tools:
         *,
         quiet: bool = False,
     ) -> Done:
-        reader = _Reader(None if quiet else self.ctx)
+        reader = _Reader(None if quiet else self.around.log)
         command = Command(
             argv=argv,
             workdir=self.folder,
-            owner=self._owner(),
+            owner=self.around.owner,
             env={**self._env, **env},
             shim=False,
         )
@@ -122,73 +162,15 @@ class Tools:
         last = reader.last[Stream.STDERR] or reader.last[Stream.STDOUT]
         return Done(outcome.exit_code, reader.out.strip(), "\n".join(last))
 
-    def _owner(self) -> Owner:
-        ctx = self.ctx
-        return Owner(
-            namespace=ctx.execution.namespace,
-            flow_id=ctx.execution.flow_id,
-            execution_id=ctx.execution.id,
-            task_id=ctx.task.id,
-            task_run_id=ctx.task_run.id,
-            attempt=ctx.attempt,
-        )
-
     def which(self, program: str) -> str | None:
         """The absolute path of a program of this machine, by the task's PATH."""
-        return shutil.which(program, path=search_path(self.ctx, self._env))
+        return shutil.which(program, path=search_path(self.around.settings, self._env))
 
     def uv(self) -> str | None:
         """uv on this machine, None if there is none (script-tasks 8)."""
-        environ = self.ctx.settings.environ
+        environ = self.environ
         home = Path(environ.get("HOME", "/nonexistent"), ".local/bin/uv")
         for candidate in (environ.get("UV_PATH"), str(home)):
             if candidate and os.access(candidate, os.X_OK):
                 return candidate
         return self.which("uv")
-
-
-async def find_python(tools: Tools, wanted: str) -> str:
-    """The absolute path of a Python of this machine; of version `wanted` unless that is empty.
-
-    One on the PATH comes first; then what uv has; then uv may download one.
-
-    Raises:
-        TaskFailed: there is none.
-    """
-    names = ("python", "python3")
-    if wanted:
-        parts = wanted.split(".")
-        names = (f"python{'.'.join(parts[:2])}", f"python{parts[0]}", "python3", "python")
-    for path in dict.fromkeys(filter(None, map(tools.which, names))):
-        found = await _answering(tools, path, wanted)
-        if found:
-            return found
-    if not wanted:
-        raise TaskFailed("Could not find Python: neither `python` nor `python3` is on PATH")
-    uv = tools.uv()
-    if uv is None:
-        advice = "Install it, or install uv, which can download it."
-        raise TaskFailed(f"Could not find or install Python '{wanted}' path\n{advice}")
-    return await _from_uv(tools, uv, wanted)
-
-
-async def _from_uv(tools: Tools, uv: str, wanted: str) -> str:
-    find = [uv, "python", "find", "--no-config", wanted]
-    done = await tools.run(find)
-    if done.code != 0:
-        # It downloads one, but does not say where to.
-        installed = await tools.run([uv, "python", "install", "--no-config", wanted])
-        done = await tools.run(find) if installed.code == 0 else installed
-    if done.code != 0 or not done.out:
-        raise TaskFailed(f"Could not find or install Python '{wanted}' path\n{done.last}")
-    return done.out.splitlines()[-1]
-
-
-async def _answering(tools: Tools, path: str, wanted: str) -> str | None:
-    """The interpreter behind `path`, if it runs and its version is the wanted one."""
-    done = await tools.run([path, "-c", _VERSION_CODE], quiet=True)
-    lines = done.out.splitlines()
-    if done.code != 0 or len(lines) != 2:
-        return None
-    version, executable = lines
-    return executable if not wanted or f"{version}.".startswith(f"{wanted}.") else None

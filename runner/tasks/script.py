@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,12 +113,17 @@ class _Attempt:
             CommandFailed: the command's status is not 0.
             RunnerError: something else went wrong before, or with the files afterwards.
         """
+        with ExitStack() as until:
+            return await self._run(until, is_script=is_script)
+
+    async def _run(self, until: ExitStack, *, is_script: bool) -> Result:
+        """The same; what the command needs is kept until `until` is closed."""
         ctx = self.ctx
         interpreter = await ctx.texts("interpreter", **self.more)
         patterns = await ctx.texts("outputFiles")
         script = await self._stage(is_script)
         env = await environment(ctx, self.language, self.folder, self.output_dir)
-        programs = await self._programs(env)
+        programs = await self._programs(env, until)
         env |= programs.env
         if await ctx.flag("executionContext"):
             env |= await write_context(ctx, self.folder, private=self.place.docker is None)
@@ -157,10 +162,10 @@ class _Attempt:
             warn_of_second_rendering(self.ctx, "script", text)
         return await with_local_files(self.ctx, self.folder, text)
 
-    async def _programs(self, env: Mapping[str, str]) -> Programs:
+    async def _programs(self, env: Mapping[str, str], until: ExitStack) -> Programs:
         """What runs script files; for Python this installs the task's `dependencies`."""
         if self.name == "python":
-            return await set_up(self.ctx, self.place, self.folder, env)
+            return await set_up(self.ctx, self.place, self.folder, env, until)
         return await programs_of(self.ctx, self.name)
 
     async def _main_lines(

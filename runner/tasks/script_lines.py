@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.errors import TaskFailed
 from runner.model.convert import text
+from runner.settings import Settings
 from runner.tasks.context import RunContext
 from runner.tasks.languages import Language
 from runner.tasks.script_files import (
@@ -101,6 +102,6 @@ async def environment(
     return found
 
 
-def search_path(ctx: RunContext, env: Mapping[str, str]) -> str:
+def search_path(settings: Settings, env: Mapping[str, str]) -> str:
     """The PATH of a process of this machine that is given `env`."""
-    return env.get("PATH") or ctx.settings.environ.get("PATH") or os.defpath
+    return env.get("PATH") or settings.environ.get("PATH") or os.defpath

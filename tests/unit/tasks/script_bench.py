@@ -68,6 +68,7 @@ class Bench:
         self.temp = self.folder / "tmp"
         environ = {"PATH": os.environ["PATH"], **self.environ}
         self.settings = Settings(
+            state_dir=self.folder / "state",
             tmp_dir=self.temp,
             environ=environ,
             task_runner=cast("Any", self.task_runner),
