@@ -6,10 +6,12 @@ import fcntl
 import gc
 import os
 import secrets
+import shutil
 import signal
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -27,7 +29,7 @@ from runner.loading.folder import Folder
 from runner.loading.repository import Repository
 from runner.model.execution import new_id
 from runner.runners.registry import TaskRunners
-from runner.settings import Settings
+from runner.settings import TEMP_PREFIX, Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 from runner.store.flow_texts import FlowTexts
@@ -147,6 +149,36 @@ def bound(settings: Settings) -> Generator[socket.socket]:
 @asynccontextmanager
 async def _opened(settings: Settings, flows_dir: Path) -> AsyncGenerator[Services]:
     """Everything the API works with, opened in order and closed backwards."""
+    instance_id = _kept(settings.state_dir / "instance", new_id())
+    with work_dir(settings.tmp_dir, instance_id) as folder:
+        async with _opened_in(
+            replace(settings, tmp_dir=folder), flows_dir, instance_id
+        ) as services:
+            yield services
+
+
+@contextmanager
+def work_dir(parent: Path, instance_id: str) -> Generator[Path]:
+    """A folder for the working directories of tasks, which is ours alone.
+
+    What an earlier daemon left in it when it was killed is deleted first.
+    """
+    folder = parent.absolute() / f"{TEMP_PREFIX}{instance_id}"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(mode=0o711)
+    except OSError as error:
+        raise SettingInvalid(f"tmp_dir: {folder} cannot be made: {error.strerror}") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _opened_in(
+    settings: Settings, flows_dir: Path, instance_id: str
+) -> AsyncGenerator[Services]:
     storage = Storage(settings.state_dir / "storage")
     await anyio.to_thread.run_sync(storage.sweep)
     async with await SqliteStore.open(settings.state_dir) as store:
@@ -170,7 +202,7 @@ async def _opened(settings: Settings, flows_dir: Path) -> AsyncGenerator[Service
                 kv=kv,
                 triggers=Triggers(engine, flows, SqliteTriggers(store.state), settings),
                 token=_kept(settings.state_dir / "token", secrets.token_urlsafe(32)),
-                instance_id=_kept(settings.state_dir / "instance", new_id()),
+                instance_id=instance_id,
             )
 
 

@@ -116,6 +116,38 @@ def test_what_was_answered_is_there_after_a_kill(tmp_path: Path) -> None:
     assert kept["state"] == execution["state"]
 
 
+def test_what_was_accepted_ends_although_the_daemon_was_killed_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "flows").mkdir()
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    text = FLOW.replace('"echo hello"', f'"read line < {gate}", "echo got it"')
+    (tmp_path / "flows" / "hello.yml").write_text(text)
+    with process(tmp_path) as (started, address):
+        execution = api("POST", f"{address}/api/v1/main/executions/t/hello")
+        with gate.open("w"):  # opens when the script reads: it runs now
+            started.kill()
+            started.wait(20)
+
+    with process(tmp_path) as (started, address):
+        with gate.open("w") as stream:
+            stream.write("go\n")
+        ended = follow(f"{address}/api/v1/main/executions/{execution['id']}/follow")
+        assert stop(started) == 0
+
+    assert ended["state"]["current"] == "SUCCESS"
+    states = [change["state"] for change in ended["taskRunList"][0]["state"]["histories"]]
+    assert "RESUBMITTED" in states
+
+
+def follow(url: str) -> Any:
+    """The execution as it ended."""
+    import json
+
+    with requests.get(url, stream=True, timeout=20) as answer:
+        lines = [line for line in answer.iter_lines() if line.startswith(b"data: ")]
+    return json.loads(lines[-1][6:])
+
+
 def test_a_second_daemon_on_the_same_state_refuses(tmp_path: Path) -> None:
     with process(tmp_path) as (started, _):
         second = subprocess.run(
