@@ -52,14 +52,18 @@ class PrivateEngine:
 
     def answers(self) -> bool:
         """Whether it answers now."""
-        asked = subprocess.run(["docker", "-H", self.url, "version"], capture_output=True)
-        return asked.returncode == 0
+        argv = ["docker", "-H", self.url, "version"]
+        with suppress(subprocess.TimeoutExpired):
+            return subprocess.run(argv, capture_output=True, timeout=5).returncode == 0
+        return False
 
     def signal(self, number: signal.Signals) -> None:
         """Send dockerd a signal; waits for its end if it is one that ends it."""
         pid = int((self._folder / "pid").read_text())
         os.kill(pid, number)
+        deadline = time.monotonic() + START_S
         while number in (signal.SIGTERM, signal.SIGKILL) and leaks.status(pid)[0] not in ("", "Z"):
+            assert time.monotonic() < deadline, "the private engine does not end"
             time.sleep(0.02)
         if number is signal.SIGKILL:
             # Its containerd dies with it. Where nobody reaps it, its pid still looks alive.
@@ -67,11 +71,10 @@ class PrivateEngine:
             (self._folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Stop it, and whatever it left."""
+        """End it, and whatever it left."""
         with suppress(FileNotFoundError, ProcessLookupError):
-            self.signal(signal.SIGTERM)
-        with suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(int((self._folder / "exec/containerd/containerd.pid").read_text()), 9)
+            # Asked to stop it would wait for many things, for up to 20 s.
+            self.signal(signal.SIGKILL)
         # What was running when it was killed; the folder's name is nobody else's.
         mine = f"{self._folder}/exec/containerd/containerd.sock".encode()
         pids = leaks.all_pids()

@@ -256,20 +256,28 @@ class Engine:
 
     def _gone(self, what: str, error: BaseException) -> EngineGone:
         reason, hint = str(error), ""
-        cause: BaseException | None = error
-        while cause is not None:
+        for cause in _causes(error):
             if isinstance(cause, OSError) and cause.strerror:
                 reason = os.strerror(cause.errno) if cause.errno else cause.strerror
             if isinstance(cause, PermissionError):
                 hint = (
                     "\nYour user may not use it: join the group `docker`, or use rootless Docker."
                 )
-            cause = cause.__cause__ or cause.__context__
         return EngineGone(
             f"Cannot connect to the Docker engine at {self.endpoint.url} ({self.endpoint.source})"
             f" for '{what}': {reason}{hint}"
             "\nStart it, or use the Process task runner (--task-runner process)."
         )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and what was behind it, the outermost first; such a chain may be a ring."""
+    found = [error]
+    while (cause := found[-1].__cause__ or found[-1].__context__) is not None:
+        if cause in found:
+            break
+        found.append(cause)
+    return found
 
 
 @asynccontextmanager
