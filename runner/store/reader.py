@@ -22,6 +22,10 @@ from runner.store.search import EXECUTIONS, Condition, where
 _EXECUTION = "id, namespace, flow_id, flow_revision, body"
 _BUSY_S = 10.0
 _POLL_S = 0.1
+_LAST = 2**63 - 1  # no number of a line is greater
+_AT_ONCE = 50
+"""So many batches of lines are read at once: a cursor that stays open while a pager waits for a key
+would keep the write-ahead log from being emptied."""
 _BEYOND = "~"  # sorts after every character of an id
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -113,15 +117,26 @@ class Reader:
 
     def lines(self, execution_id: str, after: int = 0) -> Iterator[LogLine]:
         """The execution's log lines after number `after`, in order."""
-        sql = "SELECT * FROM batches WHERE execution_id = ? AND number + lines > ? ORDER BY number"
-        for row in self._logs.execute(sql, (execution_id, after + 1)):
-            yield from (line for line in lines_from(row) if line.number > after)
+        sql = (
+            "SELECT * FROM batches WHERE execution_id = ? AND number + lines > ?"
+            f" ORDER BY number LIMIT {_AT_ONCE}"
+        )
+        while rows := self._logs.execute(sql, (execution_id, after + 1)).fetchall():
+            for row in rows:
+                yield from (line for line in lines_from(row) if line.number > after)
+            after = rows[-1][0] + rows[-1][1] - 1
 
     def lines_backwards(self, execution_id: str) -> Iterator[LogLine]:
         """The execution's log lines, the last one first."""
-        sql = "SELECT * FROM batches WHERE execution_id = ? ORDER BY number DESC"
-        for row in self._logs.execute(sql, (execution_id,)):
-            yield from reversed(lines_from(row))
+        sql = (
+            "SELECT * FROM batches WHERE execution_id = ? AND number < ?"
+            f" ORDER BY number DESC LIMIT {_AT_ONCE}"
+        )
+        before = _LAST
+        while rows := self._logs.execute(sql, (execution_id, before)).fetchall():
+            for row in rows:
+                yield from reversed(lines_from(row))
+            before = rows[-1][0]
 
     def metrics(self, execution_id: str) -> list[Metric]:
         """The execution's metrics, in the order in which they came."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,6 +88,28 @@ async def test_what_was_written_is_read_as_it_was(store: SqliteStore, tmp_path: 
         backwards = [line.message for line in reader.lines_backwards("Abc1")]
         assert backwards == ["three", "two", "one"]
         assert reader.metrics("Abc1") == [metric]
+
+
+async def test_many_lines_are_read_in_pieces_and_a_slow_reader_holds_nothing_up(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    numbers = [str(number) for number in range(400)]
+    for number in range(0, 400, 2):
+        await store.append([lines("x", *numbers[number : number + 2]), lines("y", "other")])
+
+    with open_reader(tmp_path) as reader:
+        slow = reader.lines("x")
+        first = next(slow)
+        with closing(sqlite3.connect(tmp_path / "logs.db")) as other:
+            (busy, _, _) = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        rest = [line.message for line in slow]
+        backwards = [line.message for line in reader.lines_backwards("x")]
+        from_the_middle = [line.message for line in reader.lines("x", first.number)]
+
+    assert busy == 0
+    assert [first.message, *rest] == numbers
+    assert backwards == numbers[::-1]
+    assert from_the_middle == numbers[1:]
 
 
 async def test_the_beginning_of_an_id_will_do_if_no_other_begins_so(
