@@ -20,6 +20,12 @@ PASSED_ON = (
 )
 """Variables of this machine that say where packages come from; a container gets them too."""
 
+
+def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of this machine that an installer in a container gets."""
+    return {name: environ[name] for name in PASSED_ON if name in environ}
+
+
 _INFLUENCE = ("PIP_", "UV_")
 _COMPILERS = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")
 _NO_INFLUENCE = ("PIP_ROOT_USER_ACTION", "PIP_DISABLE_PIP_VERSION_CHECK", "UV_PATH")

@@ -71,6 +71,11 @@ async def set_up(
     )
 
 
+def may_install(before: Sequence[str]) -> bool:
+    """Whether the first of `beforeCommands` looks like an installation of packages; quick."""
+    return bool(before) and " install " in before[0] and "pip" in before[0]
+
+
 def began(ctx: RunContext) -> datetime | None:
     """When the execution began, if the packages it uses are to be made anew; else None."""
     return ctx.execution.history.start if ctx.settings.refresh else None

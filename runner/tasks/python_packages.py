@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from runner.errors import TaskFailed
-from runner.tasks.package_recipe import PASSED_ON
+from runner.tasks.package_recipe import passed_on
 from runner.tasks.python_tools import Done, Tools
 from runner.tasks.script_files import write_file
 
@@ -109,8 +109,7 @@ class Packages:
 
     async def _in_image(self, library: Path, listed: Path) -> Done:
         """Install in a container of the task's image, for which the packages then fit."""
-        environ = self._tools.environ
-        env = {name: environ[name] for name in PASSED_ON if name in environ}
+        env = passed_on(self._tools.environ)
         argv = ["/bin/sh", "-c", _IN_IMAGE, "sh", str(library), str(listed), self._manager]
         done = await self._tools.run_in_image(argv, env)
         if done.code != _NO_INSTALLER:

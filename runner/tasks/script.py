@@ -19,7 +19,7 @@ from runner.tasks.context import Executed, Result, RunContext
 from runner.tasks.hash_order import hash_ordered
 from runner.tasks.kept_files import kept_files
 from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES, Language, language_of
-from runner.tasks.python import set_up
+from runner.tasks.python import began, may_install, set_up
 from runner.tasks.registry import task
 from runner.tasks.script_context import CONTEXT_FILE, write_context
 from runner.tasks.script_files import (
@@ -127,9 +127,13 @@ class _Attempt:
         env |= programs.env
         if await ctx.flag("executionContext"):
             env |= await write_context(ctx, self.folder, private=self.place.docker is None)
+        before = await self._lines("beforeCommands")
         main = await self._main_lines(script, programs, interpreter)
+        if self.name in ("python", "shell") and may_install(before):
+            rest = [*main, script.read_text()] if isinstance(script, Path) else main
+            before = await self._installed(before, rest, interpreter, env, until)
         argv = await command_line(
-            *(ctx, self.language, interpreter, main, self.folder, self.more), is_script=is_script
+            *(ctx, self.language, interpreter, before, main, self.folder), is_script=is_script
         )
         executed = await self._execute(argv, env, keeps_files=bool(patterns))
         return await self._end(executed, patterns)
@@ -176,8 +180,36 @@ class _Attempt:
             return [programs.line(script, interpreter)]
         if script is not None:
             return [script]
-        commands = await self.ctx.texts("commands", **self.more)
-        return [await with_local_files(self.ctx, self.folder, line or "") for line in commands]
+        return await self._lines("commands")
+
+    async def _lines(self, name: str) -> list[str]:
+        """The lines of a property, with paths in the place of files' addresses."""
+        lines = await self.ctx.texts(name, **self.more)
+        return [await with_local_files(self.ctx, self.folder, line or "") for line in lines]
+
+    async def _installed(
+        self,
+        before: Sequence[str],
+        rest: Sequence[str],
+        interpreter: Sequence[str],
+        env: Mapping[str, str],
+        until: ExitStack,
+    ) -> Sequence[str]:
+        """The lines `before`; what they install was installed earlier, if that is possible."""
+        if self.place.docker is not None:
+            return before
+        # Only now: most tasks install nothing.
+        from runner.tasks.python_installs import Installs
+        from runner.tasks.python_tools import Around, Tools
+
+        return await Installs(
+            tools=Tools(Around.of(self.ctx), None, self.folder, env),
+            interpreter=interpreter,
+            before=before,
+            rest=rest,
+            env=env,
+            since=began(self.ctx),
+        ).replaced(until)
 
     async def _execute(
         self, argv: Sequence[str], env: Mapping[str, str], *, keeps_files: bool

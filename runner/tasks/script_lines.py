@@ -15,7 +15,6 @@ from runner.tasks.script_files import (
     Given,
     new_name,
     warn_of_second_rendering,
-    with_local_files,
     write_files,
 )
 
@@ -47,20 +46,19 @@ async def command_line(
     ctx: RunContext,
     language: Language,
     interpreter: Sequence[str],
+    before: Sequence[str],
     main: Sequence[str],
     folder: Path,
-    more: Mapping[str, object],
     *,
     is_script: bool,
 ) -> list[str]:
-    """The argv that runs the author's `beforeCommands` and then the lines `main`.
+    """The argv that runs the lines `before`, the author's `beforeCommands`, and then `main`.
 
     All lines are one text for the interpreter. Without an interpreter and without
     `beforeCommands`, `main` is the argv itself.
     """
     windows = await chosen(ctx, "targetOS", ("AUTO", "LINUX", "WINDOWS")) == "WINDOWS"
-    texts = await ctx.texts("beforeCommands", **more)
-    before = [*language.prelude, *[await with_local_files(ctx, folder, line) for line in texts]]
+    before = [*language.prelude, *before]
     if not interpreter and not before:
         return list(main)
     lines: list[str] = []

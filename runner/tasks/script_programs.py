@@ -16,14 +16,12 @@ class Programs:
     """`line` gives the command that runs a script file, for an interpreter that reads it.
 
     `env` are variables that the command needs. `before` are lines that stand before the author's
-    own `beforeCommands`, for an interpreter that is a shell. `skipped` is how many of those need
-    not be run, as their work is done.
+    own `beforeCommands`, for an interpreter that is a shell.
     """
 
     line: Callable[[Path, Sequence[str]], str]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     before: Sequence[str] = ()
-    skipped: int = 0
 
 
 async def programs_of(ctx: RunContext, name: str) -> Programs:

@@ -1,0 +1,1 @@
+"""Programs that are run by other Pythons than ours: the task's, in an image or here."""
