@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from runner.expr.faults import SyntaxFault
-from runner.expr.limits import MAX_TEMPLATE
+from runner.expr.limits import MAX_NESTING, MAX_TEMPLATE, MAX_TOKENS
 
 Token = tuple[int, str, int]
 
@@ -101,6 +101,8 @@ class _Lexer:
                 after = trim.end()
             if before:
                 self.tokens.append((TEXT, before, self.pos))
+            if len(self.tokens) > MAX_TOKENS:
+                raise SyntaxFault("The template has too many parts", start)
             self.pos = after
             if kind == "{":
                 self._island(PRINT_START, PRINT_END, "}}", start)
@@ -157,8 +159,8 @@ class _Lexer:
 
     def _tokens_until(self, closing: str) -> bool:
         """Read tokens up to `closing` outside all brackets; False at the end of the text."""
-        text, push, pos = self.text, self.tokens.append, self.pos
-        match, kinds, brackets = _TOKEN.match, _KINDS, self.brackets
+        text, tokens, pos = self.text, self.tokens, self.pos
+        push, match, kinds, brackets = tokens.append, _TOKEN.match, _KINDS, self.brackets
         first = closing[0]
         floor = len(brackets)
         while found := match(text, pos):
@@ -186,6 +188,8 @@ class _Lexer:
                 push((kinds[group], value, start))
                 if group == 5:
                     self._bracket(value, start)
+                if len(tokens) > MAX_TOKENS:
+                    raise SyntaxFault("The template has too many parts", start)
         self._refuse_character(pos)
         return False
 
@@ -208,7 +212,7 @@ class _Lexer:
     def _interpolated(self, start: int) -> None:
         """Read a double-quoted string that holds `#`, from after its first quote."""
         text, tokens = self.text, self.tokens
-        if len(self.brackets) > 200:
+        if len(self.brackets) > MAX_NESTING:
             raise SyntaxFault("The expression is nested too deeply", start)
         self.brackets.append(('"', start))
         first, had_part = True, False

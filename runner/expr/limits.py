@@ -8,19 +8,21 @@ from runner.expr.faults import LimitFault
 
 MAX_TEMPLATE = 20_000_000
 """Characters of one template."""
+MAX_TOKENS = 500_000
+"""Tokens of one template: a name, a sign, a string, a text between two islands."""
 MAX_NESTING = 200
 """Brackets, tags and operands inside one another, while parsing."""
 MAX_DEPTH = 250
 """Lists and maps inside one another, in a value that is written or compared."""
 MAX_CHARACTERS = 100_000_000
 """Characters that one rendering may make, its own output and what is thrown away together."""
-MAX_ITEMS = 10_000_000
+MAX_ITEMS = 5_000_000
 """List items and map entries that one rendering may make, write or compare."""
 MAX_RANGE = 1_000_000
 """Items of one `range`, and rounds of all loops of one rendering together."""
 MAX_ROUNDS = 100
 """Rounds of recursive rendering, and `render()` inside `render()`."""
-MAX_SECONDS = 10.0
+MAX_SECONDS = 5.0
 """Processor time of one rendering. Waiting (for `http()`, for logs) does not count."""
 MAX_INT_BITS = 13_000
 """Size of an integer: about 3,900 digits."""
@@ -46,9 +48,11 @@ class Budget:
 
     def spend_items(self, items: int) -> None:
         """Count `items` of lists and maps that were made, written or compared."""
-        self.items -= items
+        before, self.items = self.items, self.items - items
         if self.items < 0:
             raise LimitFault(f"The expression handles more than {MAX_ITEMS} items")
+        if before >> 14 != self.items >> 14:
+            self.look_at_clock()
 
     def round(self) -> None:
         """Count one round of a loop, and look at the clock."""

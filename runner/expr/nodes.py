@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 
 
 class Template:
-    """A parsed template: its body, its macros and blocks, and the names of what it calls."""
+    """A parsed template: its body, its macros and blocks, and the names of what it calls.
 
-    __slots__ = ("blocks", "body", "calls", "macros")
+    `size` is the number of its tokens.
+    """
+
+    __slots__ = ("blocks", "body", "calls", "macros", "size")
 
     def __init__(self) -> None:
         self.body: Sequence[Tag] = ()
         self.macros: dict[str, Macro] = {}
         self.blocks: dict[str, Sequence[Tag]] = {}
         self.calls: set[str] = set()
+        self.size = 0
 
 
 class Node:

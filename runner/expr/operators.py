@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from runner.expr.faults import Fault
@@ -48,7 +48,8 @@ def subtract(left: object, right: object, budget: Budget) -> object:
         return arithmetic("-", left, right)
     budget.spend_items(len(left))
     if is_collection(right):
-        return [item for item in left if not contains_item(right, item, budget)]
+        gone = ItemSet(right, budget)
+        return [item for item in left if item not in gone]
     result = list(left)
     for index, item in enumerate(result):
         if same(item, right, budget):
@@ -90,7 +91,10 @@ def _decimal(symbol: str, left: int | float, right: int | float) -> object:
         "%": context.remainder,
     }
     try:
-        return operations[symbol](Decimal(repr(float(left))), Decimal(repr(float(right))))
+        result = operations[symbol](Decimal(repr(float(left))), Decimal(repr(float(right))))
+        if not result.is_finite():
+            raise Fault("Infinite or NaN")
+        return result
     except (DecimalException, OverflowError) as error:
         raise Fault(f"The numbers can not be calculated with: {type(error).__name__}") from error
 
@@ -225,6 +229,36 @@ def _same_structure(left: object, right: object, budget: Budget, depth: int) -> 
     return moment is not None and moment == temporal(right)
 
 
+class ItemSet:
+    """Items that can be asked quickly whether one of them equals a value."""
+
+    __slots__ = ("_budget", "_others", "_scalars")
+
+    def __init__(self, items: Iterable[object], budget: Budget) -> None:
+        self._budget = budget
+        self._scalars: set[tuple[type, object]] = set()
+        self._others: list[object] = []
+        for item in items:
+            self.add(item)
+
+    def add(self, item: object) -> None:
+        """Take one more item."""
+        self._budget.spend_items(1)
+        if isinstance(item, _SCALARS):
+            self._scalars.add((kind(item), item))
+        else:
+            self._others.append(item)
+
+    def __contains__(self, wanted: object) -> bool:
+        self._budget.spend_items(1)
+        if isinstance(wanted, _SCALARS):
+            return (kind(wanted), wanted) in self._scalars
+        return contains_item(self._others, wanted, self._budget)
+
+
+_SCALARS = (str, int, float)
+
+
 def contains_item(items: list[object] | tuple[object, ...], wanted: object, budget: Budget) -> bool:
     """Tell whether one of `items` equals `wanted`."""
     budget.spend_items(len(items))
@@ -237,7 +271,8 @@ def contains(left: object, right: object, budget: Budget) -> bool:
     """`contains`: an item (or all items of a list), a key of a map, a part of a string."""
     if is_items(left):
         if is_collection(right) and not isinstance(left, Array):
-            return all(contains_item(left, item, budget) for item in right)
+            own = ItemSet(left, budget)
+            return all(item in own for item in right)
         return contains_item(left, right, budget)
     if is_map(left):
         return has_key(left, right)
@@ -267,6 +302,8 @@ def kind(value: object) -> type:
     """Give the type that decides whether two keys can be equal."""
     if isinstance(value, int) and not isinstance(value, bool):
         return int
+    if isinstance(value, str) and not isinstance(value, Char):
+        return str
     return type(value)
 
 

@@ -124,6 +124,7 @@ class _Parser:
 
     def template(self) -> nodes.Template:
         """Parse the whole template."""
+        self.result.size = len(self.tokens)
         self.result.body = self.body(())
         return self.result
 

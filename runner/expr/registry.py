@@ -93,6 +93,11 @@ def names(kind: str) -> list[str]:
     return sorted(_HOMES[kind])
 
 
+def registered() -> set[tuple[str, str]]:
+    """Give the kind and name of what the families imported so far have registered."""
+    return set(_MEMBERS)
+
+
 def find(kind: str, name: str) -> Member | None:
     """Give the filter, function or test `name`, or None when there is none."""
     member = _MEMBERS.get((kind, name))

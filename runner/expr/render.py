@@ -20,7 +20,9 @@ from runner.expr.tags import TypedWriter, render_text
 from runner.expr.values import plain
 
 CACHE_ENTRIES = 1000
-CACHE_CHARACTERS = 8_000_000
+CACHE_WEIGHT = 16_000_000
+"""Bound of what the kept templates weigh: about the bytes of memory that they take."""
+_TOKEN_WEIGHT = 100
 
 
 class _Cache:
@@ -28,7 +30,7 @@ class _Cache:
 
     def __init__(self) -> None:
         self._templates: OrderedDict[str, Template] = OrderedDict()
-        self._characters = 0
+        self._weight = 0
         self._lock = Lock()
 
     def get(self, text: str) -> Template:
@@ -45,13 +47,16 @@ class _Cache:
             if text in self._templates:
                 return self._templates[text]
             self._templates[text] = template
-            self._characters += len(text)
-            while len(self._templates) > CACHE_ENTRIES or (
-                self._characters > CACHE_CHARACTERS and len(self._templates) > 1
+            self._weight += _weight(text, template)
+            while self._templates and (
+                len(self._templates) > CACHE_ENTRIES or self._weight > CACHE_WEIGHT
             ):
-                dropped, _ = self._templates.popitem(last=False)
-                self._characters -= len(dropped)
+                self._weight -= _weight(*self._templates.popitem(last=False))
         return template
+
+
+def _weight(text: str, template: Template) -> int:
+    return len(text) + _TOKEN_WEIGHT * template.size
 
 
 _cache = _Cache()
@@ -102,6 +107,7 @@ def _render_once(template: str, scope: Scope, budget: Budget) -> str:
     compiled = parsed(template)
     context = Context(scope, compiled, budget)
     try:
+        budget.spend_items(compiled.size)
         return render_text(compiled.body, context)
     except Fault as fault:
         raise _failure(fault, template, context) from None
@@ -125,7 +131,7 @@ def render_typed(template: str, scope: Scope) -> object:
     try:
         for tag in compiled.body:
             tag.render(context, out)
-        value = plain(out.typed_result())
+        value = plain(out.typed_result(), context.budget)
     except Fault as fault:
         raise _failure(fault, template, context) from None
     except RecursionError:

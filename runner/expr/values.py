@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeGuard, cast
+from typing import TYPE_CHECKING, TypeGuard
+
+if TYPE_CHECKING:
+    from runner.expr.limits import Budget
 
 NANOS = 1_000_000_000
 DAY_NANOS = 86_400 * NANOS
@@ -267,15 +270,16 @@ def temporal(value: object) -> Instant | LocalDateTime | date | Duration | None:
     return None
 
 
-def plain(value: object) -> object:
+def plain(value: object, budget: Budget) -> object:
     """Give `value` in plain data only: what leaves the language with its type."""
     kind = type(value)
     if kind in _PLAIN:
         return value
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in cast("list[object]", value)]
+    budget.spend_items(1)
+    if is_items(value):
+        return [plain(item, budget) for item in value]
     if is_map(value):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {plain(key, budget): plain(item, budget) for key, item in value.items()}
     if isinstance(value, Long):
         return int(value)
     if isinstance(value, Char):
@@ -285,7 +289,7 @@ def plain(value: object) -> object:
 
         return float(float32_text(value))
     if isinstance(value, Entry):
-        return {plain(value.key): plain(value.value)}
+        return {plain(value.key, budget): plain(value.value, budget)}
     if isinstance(value, Loop):
         return value.fields()
     return value

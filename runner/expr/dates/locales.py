@@ -11,7 +11,7 @@ from typing import cast
 from runner.expr.dates.zones import Zone
 from runner.expr.faults import Fault
 
-_LOCALE = re.compile(r"([a-z]{2,3})?(?:[_-]([A-Z]{2}|\d{3}))?(?:[_-]\w+)?")
+_LOCALE = re.compile(r"(?:([a-z]{2,3})(?:[_-]([A-Z]{2}|\d{3})(?:[_-]\w+)?|__\w+)?)?")
 _HERE = Path(__file__).parent
 
 

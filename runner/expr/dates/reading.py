@@ -6,12 +6,12 @@ import re
 from calendar import isleap, monthrange
 from collections.abc import Sequence
 from datetime import date, timedelta
-from functools import lru_cache
 
 from runner.expr.dates.locales import Locale
 from runner.expr.dates.moment import Moment, local_moment
 from runner.expr.dates.patterns import Element
 from runner.expr.dates.presets import pattern_of
+from runner.expr.dates.scanning import scan
 from runner.expr.dates.zones import Zone, fixed, zone
 from runner.expr.faults import Fault
 from runner.expr.values import NANOS
@@ -124,16 +124,10 @@ class _Fields:
     def __init__(self, text: str, parts: Sequence[Element], locale: Locale) -> None:
         self.text = text
         self.locale = locale
-        regex, letters = _regex(tuple(parts), locale)
-        found = re.fullmatch(regex, text)
+        found = scan(text, parts, locale)
         if found is None:
             raise _unreadable(text)
-        self.values: dict[str, str] = {}
-        for (letter, count), value in zip(letters, found.groups(), strict=True):
-            if value is not None:
-                key = letter + ("2" if letter in "yuY" and count == 2 else "")
-                key += "name" if letter in "MLQqec" and count > 2 else ""
-                self.values[key] = value
+        self.values = found
 
     def fail(self) -> Fault:
         """Give the error for a text whose fields make no date."""
@@ -286,87 +280,4 @@ _SHORT_ZONES = {
     "BST": "Europe/London",
     "JST": "Asia/Tokyo",
     "IST": "Asia/Kolkata",
-}
-
-
-@lru_cache(128)
-def _regex(parts: tuple[Element, ...], locale: Locale) -> tuple[str, list[tuple[str, int]]]:
-    """Give the regular expression that reads a pattern, and the letter of each of its groups."""
-    letters: list[tuple[str, int]] = []
-    return _regex_of(parts, locale, letters), letters
-
-
-def _regex_of(parts: Sequence[Element], locale: Locale, letters: list[tuple[str, int]]) -> str:
-    regex = ""
-    for part in parts:
-        if part.letter == "'":
-            regex += re.escape(part.literal)
-        elif part.letter == "[":
-            regex += f"(?:{_regex_of(part.inner, locale, letters)})?"
-        else:
-            letters.append((part.letter, part.repeat))
-            padding = " *" if part.pad else ""
-            regex += f"{padding}({_group(part.letter, part.repeat, locale)})"
-    return regex
-
-
-def _group(letter: str, count: int, locale: Locale) -> str:
-    """Give the regular expression of one field."""
-    if letter in "uyY" and count != 2:
-        if count < 4:
-            return f"{'[+-]?' if letter == 'u' else ''}[0-9]{{{count},19}}"
-        return f"-?[0-9]{{{count}}}|\\+[0-9]{{{count + 1},19}}"
-    names = _names(letter, count, locale)
-    if names is not None:
-        return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    if letter in _FIXED:
-        return _FIXED[letter][min(count, len(_FIXED[letter])) - 1]
-    if letter == "D" and count > 1:
-        return f"[0-9]{{{count},3}}"
-    if letter in "SdDhHkKmswyuYMLQqec" and (letter == "S" or count == 2):
-        return f"[0-9]{{{count}}}"
-    return f"[0-9]{{{count},19}}"
-
-
-def _names(letter: str, count: int, locale: Locale) -> list[str] | None:
-    """Give the names that a field may be, or None when it is no name."""
-    style = _NAME_STYLES.get(max(count, 3), "n")
-    if letter in "ML" and count > 2:
-        return locale.names(f"months.{'f' if letter == 'M' else 's'}{style}")
-    if letter == "E" or (letter in "ec" and count > 2):
-        return locale.names(f"days.{'s' if letter == 'c' else 'f'}{style}")
-    if letter in "Qq" and count > 2:
-        return locale.names(f"quarters.f{style if style != 'n' else 'a'}")
-    if letter == "G":
-        return locale.names(f"eras.{style}")
-    return locale.names("ampm") if letter in "aB" else None
-
-
-_NAME_STYLES = {3: "a", 4: "w", 5: "n"}
-_FIXED: dict[str, tuple[str, ...]] = {
-    "X": (
-        r"Z|[+-][0-9]{2}(?:[0-9]{2})?",
-        r"Z|[+-][0-9]{4}",
-        r"Z|[+-][0-9]{2}:[0-9]{2}",
-        r"Z|[+-][0-9]{4}(?:[0-9]{2})?",
-        r"Z|[+-][0-9]{2}:[0-9]{2}(?::[0-9]{2})?",
-    ),
-    "x": (
-        r"[+-][0-9]{2}(?:[0-9]{2})?",
-        r"[+-][0-9]{4}",
-        r"[+-][0-9]{2}:[0-9]{2}",
-        r"[+-][0-9]{4}(?:[0-9]{2})?",
-        r"[+-][0-9]{2}:[0-9]{2}(?::[0-9]{2})?",
-    ),
-    "Z": (
-        r"[+-][0-9]{4}",
-        r"[+-][0-9]{4}",
-        r"[+-][0-9]{4}",
-        r"GMT(?:[+-][0-9]{2}:[0-9]{2})?",
-        r"Z|[+-][0-9]{2}:[0-9]{2}(?::[0-9]{2})?",
-    ),
-    "O": (r"GMT(?:[+-][0-9]{1,2}(?::[0-9]{2})?)?",) * 3 + (r"GMT(?:[+-][0-9]{2}:[0-9]{2})?",),
-    "V": (r"[A-Za-z][A-Za-z0-9~/._+-]+|Z|[+-][0-9]{2}:[0-9]{2}",),
-    "v": (r"[A-Za-z][A-Za-z0-9~/._+-]+",),
-    "z": (r"[A-Za-z][A-Za-z0-9~/._+-]*",),
 }

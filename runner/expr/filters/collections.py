@@ -10,7 +10,7 @@ from runner.expr.checks import is_empty
 from runner.expr.context import Arguments
 from runner.expr.faults import Fault
 from runner.expr.filters.strings import only_text
-from runner.expr.operators import contains_item, is_key
+from runner.expr.operators import ItemSet, is_key
 from runner.expr.registry import filter_
 from runner.expr.text import cut, string_form, units
 from runner.expr.values import (
@@ -339,15 +339,10 @@ def distinct(value: object, arguments: Arguments) -> object:
         return "null"  # Kestra 1.2.14 prints it
     items = only_list(value, "'distinct' filter can only be applied to List.")
     result: list[object] = []
-    seen: set[str] = set()
-    others: list[object] = []
+    seen = ItemSet((), arguments.context.budget)
     for item in items:
-        if type(item) is str:
-            if item not in seen:
-                seen.add(item)
-                result.append(item)
-        elif not contains_item(others, item, arguments.context.budget):
-            others.append(item)
+        if item not in seen:
+            seen.add(item)
             result.append(item)
     return result
 

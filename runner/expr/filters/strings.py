@@ -150,8 +150,10 @@ def replace(value: object, arguments: Arguments) -> object:
 def _deep(value: object, change: Callable[[str], str], arguments: Arguments) -> object:
     """Change the string form of every value inside lists and maps; null is an error there."""
     if is_map(value):
+        arguments.context.budget.spend_items(len(value) + 1)
         return {key: _deep(item, change, arguments) for key, item in value.items()}
     if is_list(value):
+        arguments.context.budget.spend_items(len(value) + 1)
         return [_deep(item, change, arguments) for item in value]
     if value is None:
         raise Fault(f"{arguments.called} can not be applied to null.")
@@ -303,7 +305,10 @@ def _indented(value: object, arguments: Arguments, new_line: bool) -> object:
     breaks = next((style for style in ("\r\n", "\n\r", "\n", "\r") if style in text), "\n")
     if new_line:
         text = breaks + text
-    arguments.context.budget.spend(text.count(breaks) * amount * max(len(prefix), 1))
+    places = text.count(breaks)
+    if not places:
+        return text
+    arguments.context.budget.spend(places * amount * max(len(prefix), 1))
     return text.replace(breaks, breaks + prefix * amount)
 
 

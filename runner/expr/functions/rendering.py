@@ -56,6 +56,7 @@ def _rendered(arguments: Arguments, recursive: bool) -> object:
 def _render_value(value: object, context: Context, scope: Scope, recursive: bool) -> object:
     from runner.expr.render import render_within
 
+    context.budget.spend_items(1)
     if isinstance(value, str):
         return render_within(value, scope, context.budget, recursive=recursive)
     if is_map(value):

@@ -182,7 +182,7 @@ def http(arguments: Arguments) -> object:
     """
     accept = arguments.text("accept") or "application/json"
     content_type = arguments.text("contentType") or "application/json"
-    body = plain(arguments.get("body"))
+    body = plain(arguments.get("body"), arguments.context.budget)
     if (is_map(body) or is_items(body)) and "json" in content_type:
         body = write_json(body, arguments.context.budget)
     elif body is not None and not is_map(body):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import random
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import cast
 
+from runner.cli.eval import EvalServices, untagged
 from runner.errors import RenderFailed
-from runner.expr import Scope, Services
-from runner.expr.values import Instant, LocalDateTime
+from runner.expr import Scope
 
 
-class FixedServices(Services):
+class FixedServices(EvalServices):
     """Secrets from an environment, a key-value store from a map, a clock that stands still."""
 
     def __init__(
@@ -23,32 +21,18 @@ class FixedServices(Services):
         kv: Mapping[str, Mapping[str, object]] | None = None,
         namespace: str = "company.team",
     ) -> None:
-        self.environment = dict(env or {})
-        self.store = {name: dict(entries) for name, entries in (kv or {}).items()}
-        self.namespace = namespace
+        super().__init__(env or {}, kv, namespace)
         self.files = {"greeting.txt": "hello"}
         self.secrets: list[str] = []
         self.warnings: list[str] = []
         self.touched: list[str] = []
-
-    def secret(self, key: str, namespace: str | None) -> str:
-        try:
-            raw = self.environment[f"SECRET_{key.upper()}"]
-            return base64.b64decode(raw, validate=True).decode()
-        except (KeyError, binascii.Error):
-            raise RenderFailed(f"Cannot find secret for key '{key}'.") from None
 
     def on_secret(self, value: str) -> None:
         self.secrets.append(value)
 
     def kv(self, key: str, namespace: str | None) -> object:
         self.touched.append(f"kv {key}")
-        parts = self.namespace.split(".")
-        own = [".".join(parts[:size]) for size in range(len(parts), 0, -1)]
-        for name in [namespace] if namespace else own:
-            if key in self.store.get(name, {}):
-                return self.store[name][key]
-        raise KeyError(key)
+        return super().kv(key, namespace)
 
     def read(self, path: str, namespace: str | None) -> str:
         self.touched.append(f"read {path}")
@@ -87,27 +71,6 @@ class FixedServices(Services):
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
-
-
-def untagged(value: object) -> object:
-    """Give `value` with `{"$instant": ...}` and the like turned into values of time."""
-    if isinstance(value, dict):
-        entries = cast("dict[str, object]", value)
-        if len(entries) == 1:
-            for tag, read in _TAGS.items():
-                if tag in entries:
-                    return read(str(entries[tag]))
-        return {key: untagged(item) for key, item in entries.items()}
-    if isinstance(value, list):
-        return [untagged(item) for item in cast("list[object]", value)]
-    return value
-
-
-_TAGS = {
-    "$instant": Instant.parse,
-    "$date": date.fromisoformat,
-    "$ldt": lambda text: LocalDateTime.of(datetime.fromisoformat(text)),
-}
 
 
 def scope_of(case: Mapping[str, object]) -> Scope:
