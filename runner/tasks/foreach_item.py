@@ -58,9 +58,11 @@ async def for_each_item(ctx: FlowContext) -> None:
     """Split the items, run a flow for each batch, and gather what those gave."""
     more: dict[str, Any] = {}
     for step, type_ in (("split", _SPLIT), ("items", _ITEMS), ("merge", _MERGE)):
-        if not await ctx.run([_hidden(ctx.task, step, type_, **more)]):
+        hidden = _hidden(ctx.task, step, type_, **more)
+        if not await ctx.run([hidden]):
             return
-        more.update(ctx.children()[-1].outputs or {})
+        given = [run.outputs for run in ctx.children() if run.task_id == hidden.id]
+        more.update(given[-1] or {})
 
 
 @task(_SPLIT)

@@ -1,0 +1,95 @@
+"""The variables `outputs` and `tasks` while task runs come, change and go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.engine.trees import Trees
+from runner.model.execution import TaskRun
+from runner.model.state import History, State
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def run(name: str, state: State, parent: str | None = None, **more: Any) -> TaskRun:
+    return TaskRun(
+        id=f"{name}-{more.get('value')}-{parent}",
+        execution_id="e",
+        namespace="n",
+        flow_id="f",
+        task_id=name,
+        history=History.begin(state, NOW),
+        parent_id=parent,
+        **more,
+    )
+
+
+def put(trees: Trees, runs: dict[str, TaskRun], each: TaskRun) -> TaskRun:
+    runs[each.id] = each
+    trees.put(each)
+    return each
+
+
+def test_loop_values_around_a_run_are_keys_outermost_first() -> None:
+    runs: dict[str, TaskRun] = {}
+    trees = Trees(runs)
+    outer = put(trees, runs, run("outer", State.RUNNING))
+    inner = put(trees, runs, run("inner", State.RUNNING, outer.id, value="a"))
+    put(trees, runs, run("t", State.SUCCESS, inner.id, value="1", outputs={"x": 1}))
+    put(trees, runs, run("t", State.FAILED, inner.id, value="2"))
+
+    assert trees.outputs == {"t": {"a": {"1": {"x": 1}, "2": {}}}}
+    assert trees.states["t"] == {"a": {"1": {"state": "SUCCESS"}, "2": {"state": "FAILED"}}}
+
+
+def test_new_outputs_of_a_run_replace_the_old_ones() -> None:
+    runs: dict[str, TaskRun] = {}
+    trees = Trees(runs)
+    loop = put(trees, runs, run("loop", State.RUNNING, outputs={"n": 1}))
+    put(trees, runs, replace(loop, outputs={"n": 2}))
+
+    assert trees.outputs == {"loop": {"n": 2}}
+
+
+def test_a_run_that_is_dropped_leaves_nothing() -> None:
+    runs: dict[str, TaskRun] = {}
+    trees = Trees(runs)
+    loop = put(trees, runs, run("loop", State.RUNNING, value="a"))
+    child = put(trees, runs, run("t", State.SUCCESS, loop.id, outputs={"x": 1}))
+    del runs[child.id]
+    trees.drop(child)
+
+    assert trees.outputs == {}
+    assert trees.states == {"loop": {"a": {"state": "RUNNING"}}}
+    put(trees, runs, child)
+    assert trees.outputs == {"t": {"a": {"x": 1}}}
+
+
+def test_running_and_skipped_tasks_without_outputs_are_absent() -> None:
+    runs: dict[str, TaskRun] = {}
+    trees = Trees(runs)
+    for each in (run("a", State.RUNNING), run("b", State.SKIPPED), run("c", State.FAILED)):
+        put(trees, runs, each)
+
+    assert trees.outputs == {"c": {}}
+
+
+def test_what_an_expression_was_given_does_not_change_the_run() -> None:
+    runs: dict[str, TaskRun] = {}
+    trees = Trees(runs)
+    given = {"m": {"k": [1]}}
+    put(trees, runs, run("t", State.SUCCESS, outputs=given))
+    trees.outputs["t"]["m"]["more"] = 1
+
+    assert given == {"m": {"k": [1]}}
+
+
+def test_maps_are_in_the_order_in_which_kestra_prints_them() -> None:
+    runs: dict[str, TaskRun] = {}
+    trees = Trees(runs)
+    counts = {"CREATED": 0, "RUNNING": 0, "SUCCESS": 2}
+    put(trees, runs, run("t", State.SUCCESS, outputs={"iterations": counts}))
+
+    assert list(trees.outputs["t"]["iterations"]) == ["RUNNING", "CREATED", "SUCCESS"]
