@@ -106,7 +106,7 @@ class Poller:
                 self._wake = wake = anyio.Event()
                 now = self._clock()
                 for name in self._free():
-                    if self._next[name] <= now:
+                    if self._wait_of(name, now) <= timedelta():
                         self._busy.add(name)
                         group.start_soon(self.poll, name, name=f"trigger {'.'.join(name)}")
                 with anyio.move_on_after(self._wait_s(now)):
@@ -123,8 +123,16 @@ class Poller:
         return found
 
     def _wait_s(self, now: datetime) -> float:
-        seconds = [(self._next[name] - now).total_seconds() for name in self._free()]
+        seconds = [self._wait_of(name, now).total_seconds() for name in self._free()]
         return min(max(min(seconds, default=_LONGEST_WAIT_S), 0.0), _LONGEST_WAIT_S)
+
+    def _wait_of(self, name: TriggerName, now: datetime) -> timedelta:
+        """How long until a trigger looks; not at all if the clock went back beyond the last."""
+        wait = self._next[name] - now
+        return wait if wait <= self._interval(name) else timedelta()
+
+    def _interval(self, name: TriggerName) -> timedelta:
+        return self._served[name][1].properties.get("interval") or _MINUTE
 
     async def poll(self, name: TriggerName) -> None:
         """Look once, and start an execution if what is found says so."""
@@ -138,7 +146,7 @@ class Poller:
             self._busy.discard(name)
             if name in self._served:
                 # The interval is between two looks; each begins when the one before has ended.
-                self._next[name] = self._clock() + (trigger.properties.get("interval") or _MINUTE)
+                self._next[name] = self._clock() + self._interval(name)
             self._wake.set()
 
     async def _poll(self, name: TriggerName, flow: Flow, trigger: Trigger) -> None:

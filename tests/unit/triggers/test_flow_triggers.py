@@ -195,6 +195,16 @@ async def test_the_property_when_must_hold_too() -> None:
         assert len(await bench.made()) == 1
 
 
+async def test_a_state_that_is_told_of_again_after_a_crash_starts_nothing_again() -> None:
+    async with opened(upstream(), flow(after("up"))) as bench:
+        up = await run(bench)
+        (made,) = await bench.made()
+        await bench.triggers.on_state(bench.bench.flow, up.execution)
+        await bench.go()
+        (again,) = await bench.made()
+        assert again.execution.history == made.execution.history
+
+
 async def test_a_chain_of_flows_runs_to_its_end() -> None:
     async with opened(
         upstream(), flow(after("up")), flow(after("f"), flow_id="g"), flow(after("g"), flow_id="h")

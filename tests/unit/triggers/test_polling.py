@@ -143,10 +143,25 @@ async def test_the_loop_looks_at_each_interval_and_waits_for_the_execution() -> 
                 made = await _until_made(bench, 1)
                 clock.now += timedelta(minutes=1)
                 bench.triggers.changed()
+                await anyio.wait_all_tasks_blocked()
+                assert len(runner.commands) == 1
                 await bench.bench.engine.resume(made)
                 await _until_made(bench, 2)
                 group.cancel_scope.cancel()
     assert len(runner.commands) == 2
+
+
+async def test_a_clock_that_goes_back_does_not_stop_the_looks() -> None:
+    runner = FakeRunner(1)
+    async with opened(flow(script("exit 0")), runners=FakeRunners(runner)) as bench:
+        await bench.triggers.poll(name_of())
+        bench.clock.now -= timedelta(days=365)
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                await group.start(bench.triggers.run)
+                while len(runner.commands) < 2:
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
 
 
 async def _until_made(bench: TriggerBench, count: int) -> str:

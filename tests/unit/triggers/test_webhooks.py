@@ -102,11 +102,15 @@ async def test_a_wrong_key_and_an_unknown_flow_are_not_found() -> None:
 
 async def test_a_key_may_be_an_expression() -> None:
     async with opened(
-        flow(hook(key="{{ flow.id }}-key")), flow(hook(key="{{ nope }}"), flow_id="g")
+        flow(hook(key="{{ flow.id }}-key")),
+        flow(hook(key="{{ nope }}"), flow_id="g"),
+        flow(hook(key="{{ '' }}"), flow_id="h"),
     ) as bench:
         assert (await call(bench, key="f-key")).execution is not None
         with pytest.raises(NotFound):
             await call(bench, key="{{ nope }}", flow_id="g")
+        with pytest.raises(NotFound):
+            await call(bench, key="", flow_id="h")
 
 
 async def test_conditions_that_are_not_met_start_nothing() -> None:
