@@ -28,6 +28,7 @@ from runner.errors import RunnerError, SettingInvalid
 from runner.loading.folder import Folder
 from runner.loading.repository import Repository
 from runner.model.execution import new_id
+from runner.notify import keep_watchdog, notify
 from runner.runners.registry import TaskRunners
 from runner.settings import TEMP_PREFIX, Settings
 from runner.storage.files import Storage
@@ -69,6 +70,7 @@ async def serve(
         stop, port = anyio.Event(), listener.getsockname()[1]
         async with _opened(settings, flows_dir) as services, anyio.create_task_group() as group:
             group.start_soon(_stop_on_signal, stop)
+            group.start_soon(keep_watchdog, settings.environ)
             await group.start(services.triggers.run, name="triggers")
             recovered = await services.engine.recover()
             group.start_soon(_follow_flows, services, name="flows of triggers")
@@ -83,10 +85,10 @@ async def serve(
                 )
                 gc.freeze()
                 gc.enable()
-                _notify("READY=1")
+                notify("READY=1", settings.environ)
                 task_status.started(port)
                 await stop.wait()
-                _notify("STOPPING=1")
+                notify("STOPPING=1", settings.environ)
             await _drain(services)
             group.cancel_scope.cancel()
     log.info("daemon.stopped")
@@ -263,13 +265,3 @@ def _kept(file: Path, new: str) -> str:
         stream.flush()
         os.fsync(handle)
     return new
-
-
-def _notify(state: str) -> None:
-    """Tell systemd, if it started us and wants to know (`Type=notify`)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-        target = f"\0{address[1:]}" if address.startswith("@") else address
-        notify.sendto(state.encode(), target)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAYERS: list[str] = [
     *("errors", "settings", "model", "storage", "expr", "runners", "tasks", "loading"),
-    *("store", "engine", "triggers", "api", "daemon", "cli"),
+    *("store", "engine", "triggers", "api", "notify", "daemon", "cli"),
 ]
 
 
