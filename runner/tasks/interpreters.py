@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runner.errors import TaskFailed
-from runner.settings import Settings
 from runner.tasks.python_tools import Tools
 
 _ELF = b"\x7fELF"
@@ -83,9 +83,10 @@ async def _from_uv(tools: Tools, uv: str, wanted: str) -> str:
 async def interpreter_at(tools: Tools, path: str) -> Interpreter | None:
     """The interpreter that answers when `path` is run, None if none does.
 
-    A program that is no binary (a shim that chooses by folder or variable) is asked every time.
+    A program that is no binary may choose by folder or variable, and is asked every time; but of
+    pyenv's it is known what they choose by.
     """
-    memo = _memo(tools.around.settings, path)
+    memo = _memo(tools, path)
     if memo is not None:
         try:
             return Interpreter(**json.loads(memo.read_bytes()))
@@ -104,26 +105,47 @@ async def interpreter_at(tools: Tools, path: str) -> Interpreter | None:
     return found
 
 
-def _memo(settings: Settings, path: str) -> Path | None:
+def _memo(tools: Tools, path: str) -> Path | None:
     """Where the answer of a program is kept; None if it is not to be."""
+    settings = tools.around.settings
     if settings.package_cache == "off":
         return None
     file = Path(path)
     try:
         with file.open("rb") as stream:
-            if stream.read(4) != _ELF:
-                return None
+            text = stream.read(1000)
+        choice = [] if text.startswith(_ELF) else _choice_of_pyenv(tools, text)
+        if choice is None:
+            return None
         about: list[object] = [
             path,
             os.path.realpath(path),
             _state(file),
             _state(file.parents[1] / "pyvenv.cfg"),
+            choice,
         ]
     except (OSError, IndexError):
         return None
     about.append({name: settings.environ.get(name) for name in ("PYTHONHOME", "PYTHONPATH")})
     name = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     return settings.state_dir.absolute() / "cache" / "interpreters" / name
+
+
+def is_pyenv(text: bytes) -> bool:
+    """Whether a program that begins with `text` is one of pyenv's, which choose an interpreter."""
+    return text.startswith(b"#!") and b"pyenv" in text and b"exec " in text
+
+
+def _choice_of_pyenv(tools: Tools, text: bytes) -> list[object] | None:
+    """What a program of pyenv chooses an interpreter by; None if that may be something else."""
+    root = re.search(rb'^export PYENV_ROOT="([^"$]+)"$', text, re.M)
+    nearer = [tools.folder, *tools.folder.parents]
+    if not is_pyenv(text) or root is None:
+        return None
+    if any((folder / ".python-version").exists() for folder in nearer):
+        return None
+    named = [tools.variable(name) for name in ("PYENV_VERSION", "PYENV_DIR")]
+    return [*named, _state(Path(root[1].decode(), "version"))]
 
 
 def _state(file: Path) -> list[int] | None:

@@ -1,28 +1,21 @@
-"""Making a set of packages by its recipe, and deciding which version of it a task is given."""
+"""Making a set of packages by its recipe."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import anyio.to_thread
 
-from runner.errors import RunnerError, TaskFailed
-from runner.model.execution import Level
-from runner.tasks.package_cache import PackageCache, remove, utc_now
-from runner.tasks.package_entry import LIBRARY, Entry, Manifest
+from runner.errors import TaskFailed
+from runner.tasks.package_cache import remove, utc_now
+from runner.tasks.package_entry import LIBRARY, START, Manifest
 from runner.tasks.package_recipe import Recipe, passed_on, shown
 from runner.tasks.pip_lines import parsed
 from runner.tasks.python_packages import Packages
 from runner.tasks.python_tools import Around, Tools
 from runner.tasks.script_files import write_file
-
-START = ".eyas-start"
-"""The folder in a set, for PYTHONPATH, that has Python use it as if it were installed."""
 
 FOREIGN = Path(__file__).with_name("foreign")
 
@@ -43,71 +36,6 @@ shift
 exec "$python" "$@"
 """
 """Runs a program with the Python that `$1`, an installer, installs for."""
-
-_OVERDUE = 7
-"""A set this many times older than it should get is made anew before it is used."""
-
-
-async def obtain(
-    around: Around,
-    recipe: Recipe,
-    until: ExitStack,
-    *,
-    source: Path | None = None,
-    since: datetime | None = None,
-) -> Entry:
-    """The set that `recipe` leads to, from the cache if it is there; kept until `until` is closed.
-
-    `source` is the folder that has the recipe's local packages. `since`: a set made before is not
-    good enough.
-
-    Raises:
-        TaskFailed: it is not there and could not be made.
-    """
-    cache, settings = PackageCache.of(around.settings), around.settings
-    known = await anyio.to_thread.run_sync(cache.held, recipe.key, until)
-    now = utc_now()
-
-    def good(entry: Entry) -> bool:
-        manifest = entry.manifest
-        if since is not None and manifest.created < since:
-            return False
-        return not manifest.floating or now - manifest.created < settings.package_refresh * _OVERDUE
-
-    if known is None or not (good(known) or settings.offline):
-        try:
-            return await _made(around, cache, recipe, until, good, source)
-        except RunnerError as error:
-            if known is None:
-                raise
-            reason = str(error).splitlines()[-1]
-            around.log(Level.DEBUG, f"The packages could not be made anew: {reason}")
-    _tell(around, known, now)
-    return known
-
-
-async def _made(
-    around: Around,
-    cache: PackageCache,
-    recipe: Recipe,
-    until: ExitStack,
-    good: Callable[[Entry], bool],
-    source: Path | None,
-) -> Entry:
-    if around.settings.offline:
-        raise TaskFailed(
-            f"The packages {', '.join(shown(recipe.wanted))} are not in the cache, and Eyas is"
-            " offline: run `eyas cache prefetch` with a network, or without --offline"
-        )
-
-    async def build(folder: Path) -> Manifest:
-        return await built(around, recipe, folder, source)
-
-    begin = utc_now()
-    entry = await cache.built(recipe.key, until, build, good)
-    if entry.manifest.created < begin:
-        _tell(around, entry, begin)
-    return entry
 
 
 async def built(
@@ -182,12 +110,3 @@ def _put_files(recipe: Recipe, folder: Path, source: Path | None) -> None:
         if source is not None and not Path(name).is_absolute():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((source / name).read_bytes())
-
-
-def _tell(around: Around, entry: Entry, now: datetime) -> None:
-    """Log what is reused, from when."""
-    manifest = entry.manifest
-    names = ", ".join(manifest.names) or "none"
-    around.log(Level.DEBUG, f"Packages installed on {manifest.made_on} are reused: {names}")
-    if manifest.floating and now - manifest.created >= around.settings.package_refresh:
-        around.log(Level.DEBUG, "They may not be the newest: `eyas cache prefetch` renews them")

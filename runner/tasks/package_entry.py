@@ -16,6 +16,9 @@ MANIFEST = "manifest.json"
 LIBRARY = "lib"
 """The folder of a set that holds the packages; their programs are in `bin` below it."""
 
+START = ".eyas-start"
+"""The folder in a set, for PYTHONPATH, that has Python use it as if it were installed."""
+
 _CHECKSUMS = "checksums.json"
 _USED = "used"
 _BYTECODE = "__pycache__"

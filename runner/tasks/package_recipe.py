@@ -9,9 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from runner.runners.docker_options import DockerOptions
+if TYPE_CHECKING:
+    from runner.runners.docker_options import DockerOptions
+
 
 PASSED_ON = (
     *("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"),
@@ -29,8 +31,8 @@ def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
 _INFLUENCE = ("PIP_", "UV_")
 _COMPILERS = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")
 _NO_INFLUENCE = ("PIP_ROOT_USER_ACTION", "PIP_DISABLE_PIP_VERSION_CHECK", "UV_PATH")
-_EXACT = re.compile(r"[^=<>!~;@]+(==[^*=<>!~,]+|===.+)(;.*)?")
-_PASSWORD = re.compile(r"://[^/\s@]+@")
+_EXACT = r"[^=<>!~;@]+(==[^*=<>!~,]+|===.+)(;.*)?"
+_PASSWORD = r"://[^/\s@]+@"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Image:
 
     def options(self) -> DockerOptions:
         """A container of exactly this image, with a network and without limits."""
+        from runner.runners.docker_options import DockerOptions
+
         return DockerOptions(
             image=self.id,
             pull_policy="NEVER",
@@ -102,7 +106,7 @@ class Recipe:
     def kept(self) -> Mapping[str, Any] | None:
         """The recipe as plain data; None if it has a password, or files that will not last."""
         data = asdict(self)
-        return None if self.wheels or _PASSWORD.search(json.dumps(data)) else data
+        return None if self.wheels or re.search(_PASSWORD, json.dumps(data)) else data
 
     @staticmethod
     def of(data: Mapping[str, Any]) -> Recipe:
@@ -116,12 +120,12 @@ class Recipe:
 
 def is_exact(requirement: str) -> bool:
     """Whether a requirement names one version."""
-    return _EXACT.fullmatch(requirement.strip()) is not None
+    return re.fullmatch(_EXACT, requirement.strip()) is not None
 
 
 def shown(wanted: Sequence[str]) -> Sequence[str]:
     """Requirements or lines without passwords."""
-    return [_PASSWORD.sub("://***@", text) for text in wanted]
+    return [re.sub(_PASSWORD, "://***@", text) for text in wanted]
 
 
 def influences(env: Mapping[str, str]) -> dict[str, str]:

@@ -14,10 +14,9 @@ import anyio.to_thread
 
 from runner.tasks.globs import below
 from runner.tasks.interpreters import Interpreter, configurations
-from runner.tasks.package_build import obtain
 from runner.tasks.package_entry import Entry
 from runner.tasks.package_recipe import Recipe, influences, is_exact, local_packages
-from runner.tasks.python_packages import Packages
+from runner.tasks.package_supply import obtain
 from runner.tasks.python_tools import Tools
 from runner.tasks.script_lines import search_path
 
@@ -56,6 +55,8 @@ class Dependencies:
         if recipe is None:
             python = self.python.executable if self.python else ""
             image = (self.tools.docker and self.tools.docker.image) or ""
+            from runner.tasks.python_packages import Packages
+
             packages = Packages(self.tools, self.manager, python, image, needs_uv=self.needs_uv)
             await packages.install(self.packages, library)
             return added

@@ -13,10 +13,10 @@ from pathlib import Path
 import anyio.to_thread
 
 from runner.errors import RunnerError
-from runner.tasks.interpreters import Interpreter, configurations, interpreter_at
-from runner.tasks.package_build import START, obtain
-from runner.tasks.package_entry import Entry
+from runner.tasks.interpreters import Interpreter, configurations, interpreter_at, is_pyenv
+from runner.tasks.package_entry import START, Entry
 from runner.tasks.package_recipe import Recipe, influences
+from runner.tasks.package_supply import obtain
 from runner.tasks.pip_lines import Install, leading_installs
 from runner.tasks.python_tools import Tools
 from runner.tasks.script_lines import is_shell
@@ -109,7 +109,7 @@ class Installs:
         if install.uses_uv:
             if "--system" in install.words:
                 return self.tools.which("python3") or self.tools.which("python")
-            active = self.env.get("VIRTUAL_ENV") or self.tools.environ.get("VIRTUAL_ENV")
+            active = self.tools.variable("VIRTUAL_ENV")
             return f"{active}/bin/python" if active else None
         found = self.tools.which(first)
         if found is None or install.program == 3:
@@ -141,9 +141,12 @@ def _interpreter_of(script: Path) -> str | None:
     """The Python that the first line of a script names, None if it names none itself."""
     try:
         with script.open("rb") as stream:
-            first = stream.readline(1000).decode("utf-8", "replace").strip()
+            text = stream.read(1000)
     except OSError:
         return None
+    if is_pyenv(text):
+        return str(script.with_name("python"))
+    first = text.partition(b"\n")[0].decode("utf-8", "replace").strip()
     path = first.removeprefix("#!").strip()
     named = first.startswith("#!/") and os.path.basename(path).startswith("python")  # noqa: PTH119
     return path if named and " " not in path else None

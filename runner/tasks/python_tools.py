@@ -108,6 +108,10 @@ class Tools:
         """The variables of this machine."""
         return self.around.settings.environ
 
+    def variable(self, name: str) -> str | None:
+        """A variable as a tool sees it."""
+        return self._env.get(name) or self.environ.get(name)
+
     def debug(self, message: str) -> None:
         """Log a line at DEBUG."""
         self.around.log(Level.DEBUG, message)
