@@ -14,7 +14,7 @@ from runner.errors import Conflict, NotFound
 from runner.model.execution import Attempt, Execution, Label, TaskRun, new_id
 from runner.model.flow import Flow, Task
 from runner.model.state import State
-from runner.tasks.foreach_item import all_tasks
+from runner.tasks.hidden import all_tasks
 
 _WORKING_DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
 
