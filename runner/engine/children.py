@@ -71,7 +71,11 @@ class Children:
     async def _prepared(
         self, child: Child, execution_id: str, driver: Driver, run: TaskRun, task: Task
     ) -> Journal:
-        flow = self._engine.flows.find(child.namespace, child.flow_id, child.revision)
+        try:
+            flow = self._engine.flows.find(child.namespace, child.flow_id, child.revision)
+        except NotFound as error:
+            name = f"'{child.namespace}'.'{child.flow_id}' with revision '{child.revision or 0}'"
+            raise NotFound(f"Unable to find flow {name}") from error
         if flow.disabled:
             raise Conflict("Cannot execute a flow which is disabled")
         parent = driver.journal.execution

@@ -106,7 +106,7 @@ class Context:
 
     def _scope(self, more: Mapping[str, object]) -> Scope:
         driver, settings = self._driver, self.settings
-        makers = root(driver.journal, settings.environ, settings.env_prefix, ended=driver.after_end)
+        makers = root(driver.journal, settings.environ, settings.env_prefix, ended=self._frame.is_after)
         # A flowable stands in its own frame; what is around it is outside.
         frame = self._frame
         if frame.run is not None and frame.run.id == self._run_id and frame.parent is not None:

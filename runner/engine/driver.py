@@ -217,13 +217,15 @@ class Driver:
     async def may_start(self, frame: Frame) -> bool:
         """Wait while the execution is paused; True if a task may start in `frame` then."""
         while True:
-            if frame.is_after:
-                return True
-            if not frame.is_open or self.ending is not None:
+            if not self.goes_on(frame):
                 return False
             if self.journal.execution.state is not State.PAUSED:
                 return True
             await self.next_pulse()
+
+    def goes_on(self, frame: Frame) -> bool:
+        """Whether tasks may still start in `frame`, now or after a pause."""
+        return frame.is_open and (self.ending is None or frame.is_after)
 
     def earlier(self, frame: Frame, task: Task, value: str | None) -> TaskRun | None:
         """The run of the same place that was there before this drive (restart, recovery)."""
@@ -253,8 +255,7 @@ class Driver:
 
     async def wait_until(self, date: datetime, frame: Frame | None = None) -> bool:
         """Wait until `date`; False if the execution is being ended, or `frame` closed, before."""
-        frame = frame or self.root
-        while frame.is_after or (frame.is_open and self.ending is None):
+        while self.goes_on(frame or self.root):
             if self.journal.now() >= date:
                 return True
             await self.next_pulse(date)
@@ -317,7 +318,7 @@ class Driver:
         if on_pause is not None:
             self.group.start_soon(run_task, self, frame, on_pause, name="onPause")
         why = Resumption(why="ended")
-        while self.ending is None:
+        while self.ending is None or frame.is_after:
             if run.id in self._resumed:
                 why = Resumption(why="resumed", inputs=self._resumed.pop(run.id))
                 break
@@ -393,7 +394,7 @@ class _Groups:
 
     async def run(self) -> bool:
         """Start every group in its turn; False as soon as one failed or nothing more may start."""
-        while self._frame.is_open and self._driver.ending is None and not self._failed:
+        while self._driver.goes_on(self._frame) and not self._failed:
             while self._ready and (not self._limit or self._active < self._limit):
                 number = self._ready.popleft()
                 self._active += 1
@@ -402,7 +403,7 @@ class _Groups:
                 return True
             await self._next_end()
         self._driver.close(self._frame)
-        while self._active and self._driver.stopping:
+        while self._active and self._driver.stopping and not self._frame.is_after:
             await self._next_end()
         return False
 

@@ -199,7 +199,7 @@ async def _run_attempts(
         result = await _attempt(driver, frame, task, run, registered)
         run = journal.runs[run.id]
         date = None
-        if result.state is State.FAILED and policy is not None and driver.ending is None:
+        if result.state is State.FAILED and policy is not None and driver.goes_on(frame):
             date = _next_date(driver, policy, run)
         if date is None:
             if policy is task.retry and policy and policy.behavior == "CREATE_NEW_EXECUTION":
@@ -222,7 +222,10 @@ async def _run_attempts(
 def _policy(driver: Driver, frame: Frame, task: Task, registered: Registered) -> Retry | None:
     if registered.kind is Kind.UPDATING:
         return None
-    return task.retry or frame.inherited_retry() or driver.journal.flow.retry
+    policy = task.retry or frame.inherited_retry() or driver.journal.flow.retry
+    if policy is not None and policy.behavior == "CREATE_NEW_EXECUTION" and frame.is_after:
+        return None  # the execution has ended already
+    return policy
 
 
 def _next_date(driver: Driver, policy: Retry, run: TaskRun) -> datetime | None:
