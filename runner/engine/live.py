@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -127,10 +126,10 @@ class Live:
                 aside.cancel_scope.cancel()
             await journal.flush()
         except Exception:  # noqa: BLE001 # a bug of ours, or a broken disk: the daemon lives on
-            import structlog  # 50 ms that a run without bugs does not need
+            import structlog
 
             structlog.get_logger().exception("execution.crashed", execution=journal.execution.id)
-            with suppress(OSError, sqlite3.Error):  # the store may be what is broken
+            with suppress(Exception):  # the store may be what is broken
                 journal.log(Level.ERROR, "Internal error of Eyas: see its own log")
                 await journal.flush()
                 await journal.move(State.FAILED)
