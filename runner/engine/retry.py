@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from datetime import datetime, timedelta
 
-from runner.model.execution import Execution, id_from
+from runner.model.execution import Execution
 from runner.model.flow import Retry
 
 
@@ -46,8 +45,3 @@ def next_execution(policy: Retry, execution: Execution, ended: datetime) -> date
     if policy.max_duration is not None and date > first + policy.max_duration:
         return None
     return date
-
-
-def next_id(execution: Execution) -> str:
-    """The id of the execution that repeats this one."""
-    return id_from(hashlib.sha256(f"retry of {execution.id}".encode()).digest()[:16])
