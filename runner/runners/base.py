@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from runner.runners.intents import Left
 
 
 class Stream(IntEnum):
@@ -42,6 +46,10 @@ class Command:
     read it and sets PYTHONPATH and the side file's variable. `output_dir`, below `workdir`, is the
     folder of the deprecated `outputDirectory`. `sync_back`: copy the folder back afterwards even
     if the command failed (a container without a shared folder only).
+
+    `main`: it is the task's own command, not a tool's. `leaving` takes what the command leaves
+    behind, to be cleaned up when it is closed; None: at once. `resumed` is the container in which
+    it runs, or ran, already: it is followed to its end instead of being started.
     """
 
     argv: Sequence[str]
@@ -51,6 +59,9 @@ class Command:
     shim: bool = True
     output_dir: Path | None = None
     sync_back: bool = True
+    main: bool = False
+    leaving: AsyncExitStack | None = None
+    resumed: Left | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
