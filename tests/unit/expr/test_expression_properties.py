@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from datetime import UTC, datetime
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
@@ -120,9 +121,10 @@ def test_division_and_remainder_agree(dividend: int, divisor: int) -> None:
 def without_nulls(value: object) -> object:
     """The value as JSON keeps it: no map entries that are null."""
     if isinstance(value, dict):
-        return {str(key): without_nulls(item) for key, item in value.items() if item is not None}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        entries = cast("dict[str, object]", value)
+        return {key: without_nulls(item) for key, item in entries.items() if item is not None}
     if isinstance(value, list):
-        return [without_nulls(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [without_nulls(item) for item in cast("list[object]", value)]
     return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
