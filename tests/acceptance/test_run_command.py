@@ -60,6 +60,13 @@ def test_a_script_talks_back_without_installing_anything(eyas: Eyas) -> None:
     assert "test.acceptance.talk SUCCESS" in ended.stdout
 
 
+def test_a_heading_without_anything_under_it_is_left_out(eyas: Eyas) -> None:
+    ended = eyas("run", eyas.flow("nothing", shell("s", "echo hi")))
+
+    assert ended.returncode == 0, ended.stderr
+    assert "Outputs" not in ended.stdout
+
+
 @pytest.mark.parametrize(
     ("tasks", "status"),
     [
