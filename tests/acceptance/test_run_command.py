@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Eyas
+from command import Eyas
 
 PROCESS = "{type: io.kestra.plugin.core.runner.Process}"
 
