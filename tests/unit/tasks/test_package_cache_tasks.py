@@ -224,7 +224,9 @@ async def test_a_fixed_version_is_never_renewed(shop: Shop) -> None:
     shop.make_older(timedelta(days=400))
     shop.close()
 
-    assert reused(ctx := shop.task(dependencies=["probe==1.0"])) if await said(ctx) else False
+    ctx = shop.task(dependencies=["probe==1.0"])
+    assert await said(ctx) == ["1.0"]
+    assert reused(ctx)
 
 
 async def test_refresh_renews_what_was_made_before_the_execution(shop: Shop) -> None:
