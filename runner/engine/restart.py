@@ -19,6 +19,10 @@ from runner.tasks.hidden import all_tasks
 _WORKING_DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
 
 
+class NothingToRestart(Conflict):
+    """No task found to restart execution from!"""
+
+
 def restarted(
     flow: Flow, execution: Execution, runs: Sequence[TaskRun], now: datetime
 ) -> tuple[Execution, list[TaskRun]]:
@@ -30,7 +34,7 @@ def restarted(
     kept = _without_branches(flow, runs)
     chosen = _to_repeat(kept)
     if not chosen:
-        raise Conflict("No task found to restart execution from!")
+        raise NothingToRestart
     parents = {run.parent_id for run in kept}
     again = [
         _again(run, is_leaf=run.id not in parents, now=now) if run.id in chosen else run
