@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.abc
 
+from runner.engine.adoption import Adopted
 from runner.engine.driver import Driver
 from runner.engine.journal import Journal
 from runner.engine.sla import watch_sla
@@ -44,9 +46,11 @@ class Live:
             and "taskRunId" in execution.trigger.variables
         ]
 
-    def spawn(self, journal: Journal, group: anyio.abc.TaskGroup) -> Driver:
-        """Drive an execution in `group`."""
-        driver = Driver(self._engine, journal)
+    def spawn(
+        self, journal: Journal, group: anyio.abc.TaskGroup, adopted: Adopted | None = None
+    ) -> Driver:
+        """Drive an execution in `group`, with what an earlier Eyas has begun."""
+        driver = Driver(self._engine, journal, adopted)
         self._drivers[journal.execution.id] = driver
         group.start_soon(self._drive, driver, name=f"execution {journal.execution.id}")
         return driver
