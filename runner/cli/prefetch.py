@@ -61,7 +61,6 @@ async def _prefetch(
 
     try:
         async with context.leaving:
-            async with context.leaving:
             await prepare_packages(context)
     except RenderFailed as error:
         return ended("unknown", f"known only when it runs: {error}")
