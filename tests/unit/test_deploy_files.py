@@ -110,3 +110,12 @@ def test_compose_gives_the_working_folder_the_same_path_and_an_owner() -> None:
 
 def test_compose_waits_longer_than_the_daemon_drains() -> None:
     assert span(service("eyas")["stop_grace_period"]) > Settings().drain
+
+
+def test_every_variable_of_compose_and_argument_of_the_build_is_described() -> None:
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    variables = re.findall(r"\$\{(\w+):", (DEPLOY / "compose.yaml").read_text())
+    arguments = re.findall(r"^ARG (\w+)", (DEPLOY / "Dockerfile").read_text(), re.M)
+
+    assert {"EYAS_FLOWS", "DOCKER_GID"} <= set(variables)
+    assert [name for name in {*variables, *arguments} if f"`{name}`" not in page] == []
