@@ -20,7 +20,13 @@ from runner.runners.properties import PropertyReader
 from runner.storage.files import NamespaceFiles
 from runner.tasks.context import RunContext
 from runner.tasks.globs import Matches, anywhere, below
-from runner.tasks.script_files import rendered_inputs, target_of, write_file, write_files
+from runner.tasks.script_files import (
+    cannot_write,
+    rendered_inputs,
+    target_of,
+    write_file,
+    write_files,
+)
 
 _IF_EXISTS = ("OVERWRITE", "FAIL", "WARN", "IGNORE")
 _NOT_IN_PATH = re.compile(r'["<>\\^`{|}\[\]\x00-\x1f\x7f]')
@@ -161,11 +167,14 @@ def _store(ctx: RunContext, folder: Path, matches: Matches) -> dict[str, str]:
                 f"Illegal character in path at index {bad.start()}: {path.name}\n"
                 f"outputFiles: rename '{name}' in the script; {bad[0]!r} cannot stand in a URI."
             )
+        size_bytes = path.stat().st_size
         try:
             stored[name] = ctx.storage.put(
                 ctx.execution, ctx.task_run, f"{new_id()}-{path.name}", path, move=True
             )
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise cannot_write(name, ctx.storage.root / name, error, size_bytes) from error
             raise TaskFailed(f"Cannot store the output file '{name}': {error}") from error
     return stored
 
