@@ -283,6 +283,7 @@ async def test_a_working_directory_is_staged_and_collected(tmp_path: Path) -> No
 
     assert sorted(files) == ["n", "q/b.txt", "q/sub/c.txt"]
     assert ctx.storage.open(files["q/b.txt"]).read_text() == "in f"
+    await ctx.leaving.aclose()
     assert [name for _, _, names in os.walk(folder) for name in names] == ["a.py"]
 
 
