@@ -165,6 +165,7 @@ def make_app(services: Services) -> web.Application:
         client_max_size=MAX_BODY_BYTES,
     )
     app[SERVICES] = services
+    app[monitoring.COUNTS] = monitoring.Counts()
     for route in routes():
         added = app.router.add_route(route.method, route.pattern, route.handler)
         if route.is_open:
