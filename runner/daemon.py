@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from runner.engine.cleanup import (
     remove_orphans,
 )
 from runner.engine.engine import Engine
+from runner.engine.retention import INTERVAL_S, keep_within
 from runner.errors import RunnerError, SettingInvalid
 from runner.loading.folder import Folder
 from runner.loading.repository import Repository
@@ -45,6 +46,7 @@ from runner.runners.registry import TaskRunners, instance_of
 from runner.settings import TEMP_PREFIX, Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
+from runner.store.database import StoreUnwritable
 from runner.store.flow_texts import FlowTexts
 from runner.store.sqlite import SqliteStore
 from runner.store.triggers import SqliteTriggers
@@ -52,6 +54,10 @@ from runner.triggers.host import DaemonHost
 from runner.triggers.triggers import Triggers
 
 log = structlog.get_logger()
+
+
+RETENTION_DELAY_S = 60
+"""After a start, what is kept is looked through only then."""
 
 
 class StateInUse(RunnerError):
@@ -76,6 +82,7 @@ async def serve(
         SettingInvalid: it would listen where others can reach it, without credentials.
         StateInUse: another daemon has the state folder.
         StoreUnusable: the state folder's files are damaged or newer.
+        StoreUnwritable: the state folder cannot be written.
         PortInUse: somebody else listens there.
     """
     check_exposure(settings)
@@ -88,6 +95,7 @@ async def serve(
             recovered = await _recover(services, group)
             group.start_soon(_follow_flows, services, name="flows of triggers")
             group.start_soon(services.folder.watch, name="watch flows")
+            group.start_soon(_keep_within, services, name="retention")
             address = f"http://{_authority(settings.host)}:{port}"
             async with _answering(services, listener):
                 flows = sum(1 for _ in services.flows.all())
@@ -121,6 +129,18 @@ async def _recover(services: Services, group: anyio.abc.TaskGroup) -> list[str]:
     recovered = await engine.recover(leftovers=leftovers)
     group.start_soon(_clean_up, services, leftovers, name="clean up")
     return recovered
+
+
+async def _keep_within(services: Services) -> None:
+    """Delete old executions from time to time."""
+    while True:
+        await anyio.sleep(RETENTION_DELAY_S)
+        deleted = await keep_within(
+            services.settings, services.store, services.storage, datetime.now(UTC)
+        )
+        if deleted:
+            log.info("daemon.old_executions_deleted", count=deleted)
+        await anyio.sleep(INTERVAL_S)
 
 
 async def _clean_up(services: Services, leftovers: Leftovers) -> None:
@@ -176,9 +196,15 @@ def state_lock(folder: Path) -> Generator[None]:
 
     Raises:
         StateInUse: another process owns it.
+        StoreUnwritable: it cannot be written.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreUnwritable(
+            f"The state folder {folder} cannot be written: {error.strerror}"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -186,7 +212,13 @@ def state_lock(folder: Path) -> Generator[None]:
             owner = os.pread(handle, 100, 0).decode(errors="replace").strip()
             raise StateInUse(f"The state folder {folder} is in use by {owner}") from error
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"pid {os.getpid()}\n".encode(), 0)
+        try:
+            os.pwrite(handle, f"pid {os.getpid()}\n".encode(), 0)
+            os.fsync(handle)
+        except OSError as error:
+            raise StoreUnwritable(
+                f"The state folder {folder} cannot be written: {error.strerror}"
+            ) from error
         yield
     finally:
         os.close(handle)

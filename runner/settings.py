@@ -44,6 +44,10 @@ class Settings:
     it wants `api_user` and `api_password`, or `api_token`. `read_only` refuses every change
     through the API. `allowed_hosts` are further names a request may call it by, `cors_origins`
     web pages that may use it. `drain` is how long running tasks may take to end when it stops.
+    Ended executions are deleted, oldest first, with their logs and files, when they are older than
+    `retention_age`, more than `retention_count`, or all that is kept is larger than
+    `retention_max_bytes`; 0 is no limit. `log_max_bytes` is how much of one execution's output
+    goes into its log.
 
     For packages of Python tasks: `package_cache` off installs them anew for every attempt.
     `package_refresh` is the age at which a set without fixed versions is made anew. `offline`
@@ -72,6 +76,10 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     max_upload_bytes: int = 10 * 1024**3
     drain: timedelta = timedelta(seconds=30)
+    retention_age: timedelta = timedelta(days=90)
+    retention_count: int = 100_000
+    retention_max_bytes: int = 10 * 1024**3
+    log_max_bytes: int = 100 * 1024**2
     package_cache: Literal["on", "off"] = "on"
     package_cache_max_bytes: int = 5 * 1024**3
     package_refresh: timedelta = timedelta(hours=24)

@@ -9,7 +9,7 @@ from typing import cast
 
 import click
 
-EXIT_DATA, EXIT_UNAVAILABLE, EXIT_IN_USE, EXIT_CONFIG = 65, 69, 73, 78
+EXIT_DATA, EXIT_UNAVAILABLE, EXIT_IN_USE, EXIT_IO, EXIT_CONFIG = 65, 69, 73, 74, 78
 """Exit statuses of the daemon, as `sysexits.h` has them: systemd units tell them apart."""
 
 
@@ -40,7 +40,7 @@ def serve_command(
     from runner.daemon import PortInUse, StateInUse, serve
     from runner.errors import SettingInvalid
     from runner.settings import load_settings
-    from runner.store.database import StoreUnusable
+    from runner.store.database import StoreUnusable, StoreUnwritable
 
     settings = load_settings(state_dir=state_dir, host=host, port=port, read_only=read_only)
     folder = _folder(flows_dir, settings.state_dir)
@@ -51,6 +51,8 @@ def serve_command(
         _give_up(str(error), EXIT_CONFIG)
     except StoreUnusable as error:
         _give_up(str(error), EXIT_DATA)
+    except StoreUnwritable as error:
+        _give_up(str(error), EXIT_IO)
     except StateInUse as error:
         _give_up(str(error), EXIT_IN_USE)
     except PortInUse as error:

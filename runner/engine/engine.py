@@ -182,6 +182,7 @@ class Engine:
 
     def _journal(self, flow: Flow, execution: Execution, runs: Sequence[TaskRun] = ()) -> Journal:
         journal = Journal(flow, execution, self.store, runs=runs, on_state=self.on_state)
+        journal.output_limit = self.settings.log_max_bytes
         for secret in secrets_of(flow, execution):
             journal.masker.add(secret)
         return journal

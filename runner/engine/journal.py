@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -63,6 +63,9 @@ class Journal:
         self.changed = anyio.Event()
         self.errors: list[tuple[str | None, str]] = []
         """Task id and text of the first ERROR lines of the execution."""
+        self.output_limit = 0
+        """So many characters of commands' output are logged; 0: all of it."""
+        self._output = 0
         self._store = store
         self._waiting: list[LogBatch] = []
         self._waiting_lines = 0
@@ -176,6 +179,30 @@ class Journal:
         )
         self._waiting_lines += len(lines)
         self._unflushed.set()
+
+    def within_limit(self, lines: Sequence[str]) -> Sequence[str]:
+        """The lines of a command as far as the execution's log takes them."""
+        if not self.output_limit:
+            return lines
+        if self._output + sum(map(len, lines)) >= self.output_limit:
+            lines = list(self._first(lines))
+        self._output += sum(map(len, lines))
+        return lines
+
+    def _first(self, lines: Sequence[str]) -> Iterator[str]:
+        """Those for which there is still room; then the log is full."""
+        left = self.output_limit - self._output
+        for line in lines:
+            left -= len(line)
+            if left < 0:
+                self._output = self.output_limit
+                return
+            yield line
+
+    @property
+    def output_is_full(self) -> bool:
+        """Whether the log takes no more output of commands."""
+        return 0 < self.output_limit <= self._output
 
     def add_metric(self, metric: Metric) -> None:
         """Add a metric."""

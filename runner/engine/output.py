@@ -40,6 +40,7 @@ class Reader:
         self._task = task
         self._run = run
         self._known = known
+        self._told = False
         self._totals = MetricTotals()
         self._seen: Counter[int] = Counter()
         masker = journal.masker
@@ -125,8 +126,17 @@ class Reader:
             return
         if self._known is not None:
             lines = self._known.new_lines(level, self._journal.masker.mask_lines(lines))
+        lines = self._journal.within_limit(lines)
         if lines:
             self._journal.log(level, lines, self._run)
+        self._tell_if_full()
+
+    def _tell_if_full(self) -> None:
+        if self._journal.output_is_full and not self._told:
+            self._told = True
+            limit = self._journal.output_limit
+            text = f"More output than {limit} characters: what comes now is not logged"
+            self._journal.log(Level.WARN, f"{text} (setting log_max_bytes)", self._run)
 
 
 def _texts(values: Iterable[Any]) -> Iterable[str]:

@@ -19,10 +19,23 @@ _APPLICATION_ID = 0x45594153  # "EYAS"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _READERS = 4
 _BUSY_S = 10.0
+_DISK_ERRORS = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+)
+
+CHECK_LIMIT_BYTES = 2 * 1024**3
+"""A larger file is not looked through at the start; that takes a second for each 300 MB."""
 
 
 class StoreUnusable(RunnerError):
     """The store's file is damaged, not ours, or written by a newer Eyas."""
+
+
+class StoreUnwritable(RunnerError):
+    """The store's file cannot be written: the disk is full, read-only or broken."""
 
 
 class _Job(Generic[T]):
@@ -58,13 +71,18 @@ class Database:
         path: Path,
         kind: Literal["state", "logs"],
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        *,
+        check: bool = False,
     ) -> Database:
         """Open the file at `path`, made if it is not there, and bring its tables up to date.
 
+        `check`: look for damage first, unless that would take minutes.
+
         Raises:
             StoreUnusable: it is damaged, not ours, or newer than this program.
+            StoreUnwritable: its disk is full, read-only or broken.
         """
-        writer = await anyio.to_thread.run_sync(partial(_open, path, kind, synchronous))
+        writer = await anyio.to_thread.run_sync(partial(_open, path, kind, synchronous, check))
         return cls(path, writer)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -163,20 +181,29 @@ def _matches(pattern: str, value: str | None) -> bool:
     return value is not None and re.fullmatch(pattern, value) is not None
 
 
-def _open(path: Path, kind: str, synchronous: str) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
+def _open(path: Path, kind: str, synchronous: str, check: bool) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StoreUnwritable(f"{path} cannot be written: {error.strerror}") from error
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S
     )
     try:
         _check_owner(connection, path)
+        if check and path.stat().st_size <= CHECK_LIMIT_BYTES:
+            _check_pages(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         _migrate(connection, path, kind)
     except sqlite3.DatabaseError as error:
         connection.close()
+        if error.sqlite_errorcode & 0xFF in _DISK_ERRORS:
+            raise StoreUnwritable(
+                f"{path} cannot be written ({error}): make space on its disk, or mount it writable"
+            ) from error
         raise StoreUnusable(
             f"{path}: the database cannot be used ({error}); restore a backup, or move the file "
             "away to begin anew"
@@ -185,6 +212,16 @@ def _open(path: Path, kind: str, synchronous: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Look for damage after the last Eyas ended without closing the file."""
+    (first,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if first != "ok":
+        raise StoreUnusable(
+            f"{path}: the database is damaged ({first}); it was left as it is. Restore a backup, "
+            "or move the file away to begin anew"
+        )
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path) -> None:

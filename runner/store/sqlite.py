@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
 
 from runner.errors import NotFound
 from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
+from runner.store.condition import mark_closed, mark_open, was_left_open
 from runner.store.database import Database
 from runner.store.figures import Figures, read_figures
 from runner.store.rows import (
@@ -37,6 +41,8 @@ from runner.store.search import (
     QueryInvalid,
     where,
 )
+
+T = TypeVar("T")
 
 _EXECUTION = "id, namespace, flow_id, flow_revision, body"
 _RUN = "id, execution_id, body"
@@ -63,13 +69,16 @@ class SqliteStore:
         """Open the store in folder `root`, which is made if it is not there.
 
         Raises:
-            StoreUnusable: a file is damaged, not ours, or newer than this program.
+            StoreUnusable: a file is damaged, gone, not ours, or newer than this program.
+            StoreUnwritable: the folder's disk is full, read-only or broken.
         """
         async with AsyncExitStack() as stack:
-            state = await Database.open(root / "state.db", "state")
+            check = await anyio.to_thread.run_sync(was_left_open, root)
+            state = await Database.open(root / "state.db", "state", check=check)
             stack.push_async_callback(state.close)
-            logs = await Database.open(root / "logs.db", "logs", "NORMAL")
+            logs = await Database.open(root / "logs.db", "logs", "NORMAL", check=check)
             stack.push_async_callback(logs.close)
+            await anyio.to_thread.run_sync(mark_open, root)
             store = cls(state, logs, await logs.read(_next_number))
             store._closing = stack.pop_all()
         return store
@@ -79,6 +88,8 @@ class SqliteStore:
 
     async def __aexit__(self, *_: object) -> None:
         await self._closing.aclose()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(mark_closed, self.state.path.parent)
 
     async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
         """Insert or replace the execution and the task runs, durably, all or nothing."""
@@ -247,6 +258,14 @@ class SqliteStore:
             return read_figures(db, sum(path.stat().st_size for path in places if path.exists()))
 
         return await self.state.read(work)
+
+    async def logs_read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What a function reads from the file of log lines and metrics."""
+        return await self._logs.read(work)
+
+    async def logs_write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function in a transaction on the file of log lines and metrics."""
+        return await self._logs.write(work)
 
     async def delete(self, execution_id: str) -> None:
         """Forget the execution and its task runs; its lines and metrics stay.

@@ -264,3 +264,71 @@ def refused(root: Path, **environ: str) -> tuple[int, str]:
     )
     assert "Traceback" not in run.stderr
     return run.returncode, run.stderr
+
+
+def killed_once(root: Path) -> Sweep:
+    """A state folder of a daemon that was killed."""
+    sweep = sweep_in(root)
+    with sweep.daemon() as (process, _):
+        kill(process)
+    return sweep
+
+
+@pytest.mark.parametrize("name", ["state.db", "logs.db"])
+@pytest.mark.parametrize("what", ["missing", "empty"])
+def test_a_store_that_is_gone_is_not_begun_anew(tmp_path: Path, name: str, what: str) -> None:
+    sweep = killed_once(tmp_path)
+    for end in ("-wal", "-shm"):
+        (sweep.state / f"{name}{end}").unlink(missing_ok=True)
+    (sweep.state / name).unlink()
+    if what == "empty":
+        (sweep.state / name).touch()
+
+    status, text = refused(tmp_path)
+
+    assert (status, f"{name} is {what}" in text) == (65, True), text
+    assert (sweep.state / name).exists() == (what == "empty")
+
+
+def test_damage_is_found_after_a_kill_and_left_alone(tmp_path: Path) -> None:
+    sweep = killed_once(tmp_path)
+    path = sweep.state / "state.db"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    data = bytearray(path.read_bytes())
+    data[5 * 4096 : 6 * 4096] = b"\xa5" * 4096
+    path.write_bytes(data)
+
+    status, text = refused(tmp_path)
+
+    assert (status, "state.db" in text, "backup" in text) == (65, True, True), text
+    assert path.read_bytes()[5 * 4096 : 6 * 4096] == b"\xa5" * 4096
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A state folder on a file system of its own, of 64 KiB."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    argv = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(argv, capture_output=True).returncode != 0:
+        pytest.skip("only root can mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_so(tmp_path: Path, mounted: Path) -> None:
+    (mounted / "ballast").write_bytes(b"x" * 52 * 1024)
+
+    status, text = refused(tmp_path)
+
+    assert (status, str(mounted) in text, "cannot be written" in text) == (74, True, True), text
+
+
+def test_a_read_only_disk_is_said_so(tmp_path: Path, mounted: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+
+    status, text = refused(tmp_path)
+
+    assert (status, str(mounted) in text, "Read-only" in text) == (74, True, True), text
