@@ -13,9 +13,10 @@ from runner.engine.adoption import Known
 from runner.engine.frame import Frame
 from runner.engine.journal import Journal
 from runner.engine.output import Reader
+from runner.engine.places import with_place
 from runner.engine.services import EngineServices
 from runner.engine.variables import Variables, of_task, root
-from runner.errors import TaskFailed
+from runner.errors import RenderFailed, TaskFailed
 from runner.expr import Scope, render_typed, render_value
 from runner.model import convert
 from runner.model.catalog import PropertyInfo, TypeExpression, catalog, type_expression
@@ -132,13 +133,19 @@ class Context:
         return Scope(variables=Variables(makers), services=self._services)
 
     async def render(self, value: Any, /, **more: object) -> Any:
-        return render_value(value, self._scope(more))
+        try:
+            return render_value(value, self._scope(more))
+        except RenderFailed as error:
+            raise with_place(error, self.flow, self.task, value) from error
 
     async def render_typed(self, value: Any, /, **more: object) -> Any:
         scope = self._scope(more)
-        if isinstance(value, str):
-            return render_typed(value, scope)
-        return render_value(value, scope, typed=True)
+        try:
+            if isinstance(value, str):
+                return render_typed(value, scope)
+            return render_value(value, scope, typed=True)
+        except RenderFailed as error:
+            raise with_place(error, self.flow, self.task, value) from error
 
     async def _property(self, name: str, more: Mapping[str, object]) -> Any:
         value = self.task.properties.get(name)

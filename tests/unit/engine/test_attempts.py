@@ -142,7 +142,7 @@ async def test_a_bad_expression_is_told_in_kestras_words_first_and_then_with_a_h
         "io.pebbletemplates.pebble.error.PebbleException: "
         "Filter [zip] does not exist. ({{ 'x' | zip }}:1)"
     )
-    assert "(line 1, column 10)" in hints
+    assert "(line 1, column 10; property 'message' of task 'l'; line 5 of the flow)" in hints
 
 
 def test_an_undefined_variable_needs_no_prefix() -> None:
