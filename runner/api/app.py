@@ -37,6 +37,7 @@ from runner.api.reference import openapi_route
 from runner.api.security import Guard
 from runner.api.services import SERVICES, ReadOnly, Services
 from runner.api.shapes import TENANT
+from runner.api.slow import no_slow_bodies
 
 API = "/api/v1"
 OPENAPI = "/openapi.json"
@@ -159,6 +160,7 @@ def make_app(services: Services) -> web.Application:
     app = web.Application(
         middlewares=[
             Guard(services.settings, services.token).middleware(opened),
+            no_slow_bodies(),
             errors_as_json,
             _refuse(refused),
         ],
