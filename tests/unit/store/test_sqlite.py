@@ -11,10 +11,12 @@ import pytest
 from runner.errors import NotFound
 from runner.model.execution import Execution, Label, Level, LogBatch, TriggerCause
 from runner.model.state import History, State
+from runner.store import database
 from runner.store.database import Database, StoreUnusable
 from runner.store.search import Condition, QueryInvalid
 from runner.store.sqlite import SqliteStore
 
+MIGRATIONS = Path(database.__file__).parent / "migrations"
 T0 = datetime(2026, 1, 20, 9, 15, 2, tzinfo=UTC)
 
 
@@ -168,6 +170,41 @@ async def test_a_file_of_a_newer_version_is_refused_untouched(tmp_path: Path) ->
 
     with pytest.raises(StoreUnusable, match="newer Eyas"):
         await SqliteStore.open(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["state", "logs"])
+async def test_files_of_every_older_version_are_brought_up_to_date(
+    tmp_path: Path, kind: str
+) -> None:
+    scripts = sorted((MIGRATIONS / kind).glob("*.sql"))
+    for version in range(1, len(scripts) + 1):
+        root = tmp_path / str(version)
+        async with await SqliteStore.open(root) as store:
+            await store.save(execution("one", State.SUCCESS))
+            rows = await store.state.read(lambda db: db.execute("SELECT * FROM executions LIMIT 1"))
+            row = rows.fetchone()
+        (root / f"{kind}.db").unlink()
+        with sqlite3.connect(root / f"{kind}.db") as db:
+            for script in scripts[:version]:
+                db.executescript(script.read_text())
+            db.execute("PRAGMA application_id = 0x45594153")
+            db.execute(f"PRAGMA user_version = {version}")
+            if kind == "state":
+                db.execute(f"INSERT INTO executions VALUES ({', '.join('?' * len(row))})", row)
+        db.close()
+
+        async with await SqliteStore.open(root) as store:
+            assert [each.flow_id for each, _ in (await store.search())[0]] == ["one"]
+            batch = LogBatch(
+                execution_id="e",
+                namespace="a.b",
+                flow_id="one",
+                level=Level.INFO,
+                messages=["line"],
+                date=T0,
+            )
+            await store.append([batch])
+            assert [line.message for line in await store.logs("e")] == ["line"]
 
 
 async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
