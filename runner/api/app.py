@@ -167,6 +167,7 @@ def make_app(services: Services) -> web.Application:
         client_max_size=MAX_BODY_BYTES,
     )
     app[SERVICES] = services
+    app[executions.STARTING] = set()
     app[monitoring.COUNTS] = monitoring.Counts()
     for route in routes():
         added = app.router.add_route(route.method, route.pattern, route.handler)

@@ -24,8 +24,12 @@ from runner.errors import Conflict, FlowInvalid, InputInvalid, NotFound
 from runner.model.execution import Execution, TaskRun
 from runner.model.flow import Flow
 from runner.store.search import Condition
+from runner.triggers.scope import stable_id
 
 ROUTES = web.RouteTableDef()
+
+STARTING = web.AppKey("starting", set[str])
+"""Ids of executions with an `Idempotency-Key` that are being started."""
 
 
 class InputsRefused(InputInvalid):
@@ -46,26 +50,54 @@ async def create(request: web.Request) -> web.Response:
     api = services(request)
     namespace, flow_id = request.match_info["namespace"], request.match_info["id"]
     flow = flow_to_run(api, namespace, flow_id, number(request, "revision"))
-    when = request.query.get("scheduleDate")
     kind_of(request)
-    async with form(request, files_among(flow.inputs)) as given:
-        try:
-            execution = await api.engine.start(
-                flow,
-                inputs=given,
-                labels=labels(request),
-                schedule_date=moment(when) if when else None,
-            )
-        except InputInvalid as error:
-            raise InputsRefused(str(error)) from error
-        except FlowInvalid as error:  # tasks that Eyas does not have: it is shown, not run
-            raise Conflict(str(error)) from error
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        execution = await _start(request, flow, None)
+    else:
+        execution = await _once(request, flow, stable_id("request", namespace, flow_id, key))
     if flag(request, "wait"):
         await api.engine.wait(execution.id)
         document = shown(api, *await api.store.found(execution.id))
     else:
         document = execution_json(execution, [], flow)
     return json_response(document | {"url": url_of(request, execution)})
+
+
+async def _once(request: web.Request, flow: Flow, execution_id: str) -> Execution:
+    """The execution of that id, which is started unless an earlier request has done so.
+
+    Raises:
+        Conflict: that request is not answered yet.
+    """
+    starting = request.app[STARTING]
+    if execution_id in starting:
+        raise Conflict("Another request with the same Idempotency-Key is being answered")
+    starting.add(execution_id)
+    try:
+        return await services(request).store.execution(execution_id)
+    except NotFound:
+        return await _start(request, flow, execution_id)
+    finally:
+        starting.discard(execution_id)
+
+
+async def _start(request: web.Request, flow: Flow, execution_id: str | None) -> Execution:
+    """Start an execution with the inputs and labels of the request."""
+    when = request.query.get("scheduleDate")
+    async with form(request, files_among(flow.inputs)) as given:
+        try:
+            return await services(request).engine.start(
+                flow,
+                inputs=given,
+                labels=labels(request),
+                schedule_date=moment(when) if when else None,
+                execution_id=execution_id,
+            )
+        except InputInvalid as error:
+            raise InputsRefused(str(error)) from error
+        except FlowInvalid as error:  # tasks that Eyas does not have: it is shown, not run
+            raise Conflict(str(error)) from error
 
 
 @ROUTES.get("/executions/search")

@@ -9,8 +9,9 @@ from base64 import b64encode
 from pathlib import Path
 
 import aiohttp
+import anyio
 import pytest
-from live_daemon import Daemon, Start
+from live_daemon import Answer, Daemon, Start
 
 LOG = "io.kestra.plugin.core.log.Log"
 RETURN = "io.kestra.plugin.core.debug.Return"
@@ -249,3 +250,27 @@ async def test_head_answers_as_get_without_a_body(daemon: Daemon) -> None:
         assert head.headers["Content-Type"] == got.headers["Content-Type"]
     assert (await daemon("HEAD", "/flows/t/none")).status == 404
     assert (await daemon("HEAD", "/executions/x/follow")).status == 405
+
+
+async def test_a_request_that_is_sent_again_starts_nothing_more(daemon: Daemon) -> None:
+    await daemon.deploy(ASKS)
+
+    async def start(key: str) -> Answer:
+        headers = {"Idempotency-Key": key}
+        return await daemon("POST", "/executions/t/asks", data=form(name="x"), headers=headers)
+
+    answers: list[Answer] = []
+    async with anyio.create_task_group() as group:  # at once: one starts it, the others wait or see
+
+        async def one() -> None:
+            answers.append(await start("order 5"))
+
+        for _ in range(5):
+            group.start_soon(one)
+    again, other = await start("order 5"), await start("order 6")
+
+    assert {answer.status for answer in answers} <= {200, 409}
+    ids = {answer.json["id"] for answer in [*answers, again] if answer.status == 200}
+    assert len(ids) == 1
+    assert other.json["id"] not in ids
+    assert (await daemon("GET", "/executions/search")).json["total"] == 2
