@@ -10,11 +10,12 @@ import shutil
 import signal
 import socket
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import anyio.to_thread
 import structlog
 from aiohttp import web
@@ -23,19 +24,22 @@ from anyio.abc import TaskStatus
 from runner.api.app import make_app
 from runner.api.security import is_loopback
 from runner.api.services import Services
+from runner.engine.adoption import Leftovers
+from runner.engine.cleanup import ORPHAN_INTERVAL_S, clear, end_processes, remove_orphans
 from runner.engine.engine import Engine
 from runner.errors import RunnerError, SettingInvalid
 from runner.loading.folder import Folder
 from runner.loading.repository import Repository
 from runner.model.execution import new_id
 from runner.notify import keep_watchdog, notify
-from runner.runners.registry import TaskRunners
+from runner.runners.registry import TaskRunners, instance_of
 from runner.settings import TEMP_PREFIX, Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 from runner.store.flow_texts import FlowTexts
 from runner.store.sqlite import SqliteStore
 from runner.store.triggers import SqliteTriggers
+from runner.triggers.host import DaemonHost
 from runner.triggers.triggers import Triggers
 
 log = structlog.get_logger()
@@ -72,26 +76,71 @@ async def serve(
             group.start_soon(_stop_on_signal, stop)
             group.start_soon(keep_watchdog, settings.environ)
             await group.start(services.triggers.run, name="triggers")
-            recovered = await services.engine.recover()
+            recovered = await _recover(services, group)
             group.start_soon(_follow_flows, services, name="flows of triggers")
             group.start_soon(services.folder.watch, name="watch flows")
+            address = f"http://{_authority(settings.host)}:{port}"
             async with _answering(services, listener):
                 flows = sum(1 for _ in services.flows.all())
                 log.info(
                     "daemon.ready",
-                    address=f"http://{settings.host}:{port}",
+                    address=address,
                     flows=flows,
                     recovered=len(recovered),
                 )
                 gc.freeze()
                 gc.enable()
-                notify("READY=1", settings.environ)
-                task_status.started(port)
-                await stop.wait()
+                with _published(settings.state_dir / "address", address):
+                    notify("READY=1", settings.environ)
+                    task_status.started(port)
+                    await stop.wait()
                 notify("STOPPING=1", settings.environ)
             await _drain(services)
+            # What still runs in containers goes on there; the next daemon follows it.
+            services.engine.runners.handing_over = True
             group.cancel_scope.cancel()
     log.info("daemon.stopped")
+
+
+async def _recover(services: Services, group: anyio.abc.TaskGroup) -> list[str]:
+    """Go on with what an earlier daemon left; what nothing goes on with is removed."""
+    engine, folder = services.engine, services.settings.tmp_dir
+    leftovers = await anyio.to_thread.run_sync(Leftovers.below, folder)
+    if leftovers.folders:
+        ended = await end_processes(folder)
+        if ended:
+            log.warning("daemon.processes_ended", count=ended)
+    recovered = await engine.recover(leftovers=leftovers)
+    group.start_soon(_clean_up, services, leftovers, name="clean up")
+    return recovered
+
+
+async def _clean_up(services: Services, leftovers: Leftovers) -> None:
+    """Remove what an earlier daemon left, and from time to time containers that got lost."""
+    runners, folder = services.engine.runners, services.settings.tmp_dir
+    for problem in await clear(leftovers, runners):
+        log.warning("daemon.left_behind", problem=problem)
+    while services.settings.task_runner != "process":
+        orphans = await remove_orphans(folder, runners)
+        if orphans:
+            log.warning("daemon.orphans_removed", containers=orphans)
+        await anyio.sleep(ORPHAN_INTERVAL_S)
+
+
+@contextmanager
+def _published(file: Path, address: str) -> Generator[None]:
+    """Have the address of the API in a file for the command line, while it is answered there."""
+    half = file.with_name(f"{file.name}.new")
+    half.write_text(f"{address}\n")
+    half.rename(file)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _authority(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def check_exposure(settings: Settings) -> None:
@@ -163,18 +212,34 @@ async def _opened(settings: Settings, flows_dir: Path) -> AsyncGenerator[Service
 def work_dir(parent: Path, instance_id: str) -> Generator[Path]:
     """A folder for the working directories of tasks, which is ours alone.
 
-    What an earlier daemon left in it when it was killed is deleted first.
+    What an earlier daemon left in it when it was killed is still there, unless the machine was
+    started anew since: nothing that worked in it can go on then.
     """
-    folder = parent.absolute() / f"{TEMP_PREFIX}{instance_id}"
-    shutil.rmtree(folder, ignore_errors=True)
+    name = f"{TEMP_PREFIX}{instance_id}"
+    folder = parent.absolute() / name / _boot_id()
     try:
-        folder.mkdir(mode=0o711)
+        folder.parent.mkdir(mode=0o711, exist_ok=True)
+        for other in folder.parent.iterdir():
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+        folder.mkdir(mode=0o711, exist_ok=True)
     except OSError as error:
         raise SettingInvalid(f"tmp_dir: {folder} cannot be made: {error.strerror}") from error
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        # Containers that were handed over still work in theirs.
+        with suppress(OSError):
+            folder.rmdir()
+            folder.parent.rmdir()
+
+
+def _boot_id() -> str:
+    """What this start of the machine is called; the same text where that is not known."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        return "boot"
 
 
 @asynccontextmanager
@@ -190,9 +255,11 @@ async def _opened_in(
         await folder.scan()
         kv = KeyValues(storage.root)
         async with (
-            TaskRunners(settings) as runners,
+            TaskRunners(settings, instance=f"{instance_of(settings)}-{instance_id[:8]}") as runners,
             Engine(settings, store, flows, storage, kv, runners) as engine,
         ):
+            triggers = Triggers(engine, flows, SqliteTriggers(store.state), settings)
+            engine.host = DaemonHost(engine, store, triggers)
             yield Services(
                 settings=settings,
                 store=store,
@@ -202,7 +269,7 @@ async def _opened_in(
                 texts=texts,
                 storage=storage,
                 kv=kv,
-                triggers=Triggers(engine, flows, SqliteTriggers(store.state), settings),
+                triggers=triggers,
                 token=_kept(settings.state_dir / "token", secrets.token_urlsafe(32)),
                 instance_id=instance_id,
             )

@@ -106,7 +106,7 @@ class RenderFailed(RunnerError):
         """Kestra's message, and the place where the message itself does not say it."""
         in_file = f"line {self.first_line + self.line - 1} of the flow" if self.first_line else ""
         if self.kind == "missing" or not self.line:
-            place = " of ".join(part for part in (in_file, self.where) if part)
+            place = ", ".join(part for part in (self.where, in_file) if part)
         else:
             place = f"line {self.line}, column {self.column}"
             place += f" of {self.where}" if self.where else ""

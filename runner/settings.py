@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -17,6 +16,12 @@ INSTANCE_LABEL = "eyas.instance"
 
 TEMP_PREFIX = "eyas-"
 """How the names of Eyas's folders in the temporary directory begin."""
+
+
+def temp_dir(environ: Mapping[str, str]) -> Path:
+    """The system's folder for temporary files, by the variables that Python looks at too."""
+    named = (environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    return next((Path(path) for path in named if path and Path(path).is_dir()), Path("/tmp"))
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:
@@ -43,7 +48,7 @@ class Settings:
     """
 
     state_dir: Path = Path(".eyas")
-    tmp_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+    tmp_dir: Path = field(default_factory=lambda: temp_dir(os.environ))
     task_runner: Literal["auto", "docker", "process"] = "docker"
     env_prefix: str = "ENV_"
     unknown_properties: Literal["refuse", "warn"] = "refuse"

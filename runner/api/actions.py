@@ -9,11 +9,13 @@ from aiohttp import web
 
 from runner.api.answers import empty, json_response
 from runner.api.executions import InputsRefused, create, shown, url_of
-from runner.api.forms import checked_label, form
+from runner.api.forms import checked_label, files_among, form
+from runner.api.inspection import evaluate_for
 from runner.api.services import BadRequest, Unprocessable, flag, number, services
+from runner.engine import by_hand
+from runner.engine.restart import NothingToRestart
 from runner.errors import Conflict, InputInvalid, NotFound
 from runner.model.execution import Execution
-from runner.model.flow import Input
 from runner.model.state import State
 
 ROUTES = web.RouteTableDef()
@@ -54,7 +56,7 @@ async def restart(request: web.Request, execution: Execution) -> web.Response:
         raise Conflict(f"Illegal state: execution '{execution.id}' has not ended")
     try:
         again = await services(request).engine.restart(execution.id, number(request, "revision"))
-    except Conflict as error:  # nothing in it failed: recorded from Kestra
+    except NothingToRestart as error:  # recorded from Kestra
         raise Unprocessable(str(error)) from error
     return await _shown(request, again)
 
@@ -72,8 +74,7 @@ async def replay_with_inputs(request: web.Request, execution: Execution) -> web.
     api = services(request)
     revision = number(request, "revision") or execution.flow_revision
     flow = api.flows.find(execution.namespace, execution.flow_id, revision)
-    files = frozenset(each.id for each in flow.inputs if each.type == "FILE")
-    async with form(request, files) as given:
+    async with form(request, files_among(flow.inputs)) as given:
         try:
             inputs = {**(execution.inputs or {}), **given}
             again = await api.engine.start(flow, inputs=inputs, labels=execution.labels)
@@ -85,6 +86,23 @@ async def replay_with_inputs(request: web.Request, execution: Execution) -> web.
 async def force_run(request: web.Request, execution: Execution) -> web.Response:
     """Begin an execution that waits, whatever it waits for."""
     return await _shown(request, await services(request).engine.force_run(execution.id))
+
+
+async def unqueue(request: web.Request, execution: Execution) -> web.Response:
+    """Take an execution out of its queue, to run or to end in `state`."""
+    state = _state(request.query.get("state") or "RUNNING")
+    if state is not State.RUNNING and state not in _ENDINGS:
+        raise Unprocessable(f"Illegal argument: an execution cannot leave its queue as {state}")
+    return await _shown(
+        request, await by_hand.unqueue(services(request).engine, execution.id, state)
+    )
+
+
+async def change_status(request: web.Request, execution: Execution) -> web.Response:
+    """Say that an execution that has ended ended in `status`."""
+    state = ending_of(request.query.get("status") or "")
+    engine = services(request).engine
+    return await _shown(request, await by_hand.change_status(engine, execution.id, state))
 
 
 async def change_state(request: web.Request, execution: Execution) -> web.Response:
@@ -107,6 +125,9 @@ async def add_labels(request: web.Request, execution: Execution) -> web.Response
     return await _shown(request, await services(request).engine.set_labels(execution.id, labels))
 
 
+_ENDINGS = (State.SUCCESS, State.WARNING, State.FAILED, State.KILLED, State.CANCELLED)
+"""How an execution ends; clients wait for ever for RETRIED or SKIPPED, which task runs may be."""
+
 ACTIONS: dict[str, Action] = {
     "kill": kill,
     "pause": pause,
@@ -115,6 +136,9 @@ ACTIONS: dict[str, Action] = {
     "replay": replay,
     "replay-with-inputs": replay_with_inputs,
     "force-run": force_run,
+    "unqueue": unqueue,
+    "change-status": change_status,
+    "eval": evaluate_for,
     "state": change_state,
     "labels": add_labels,
 }
@@ -174,15 +198,27 @@ async def _files_asked_for(request: web.Request, execution: Execution) -> frozen
     paused = {r.task_id for r in await api.store.task_runs(execution.id) if r.state is State.PAUSED}
     flow = api.flows.find(execution.namespace, execution.flow_id, execution.flow_revision)
     asked = (task.properties.get("onResume") or () for task in flow.walk() if task.id in paused)
-    return frozenset(_id_of(entry) for entries in asked for entry in entries if _is_file(entry))
+    return frozenset[str]().union(*(files_among(entries) for entries in asked))
 
 
-def _is_file(entry: Any) -> bool:
-    return (entry.type if isinstance(entry, Input) else entry.get("type")) == "FILE"
+def ending_of(name: str) -> State:
+    """The state of that name, in which an execution may end.
+
+    Raises:
+        BadRequest: there is none.
+        Unprocessable: executions do not end in it.
+    """
+    state = _state(name)
+    if state not in _ENDINGS:
+        raise Unprocessable(f"Illegal argument: an execution cannot end as {state}")
+    return state
 
 
-def _id_of(entry: Any) -> str:
-    return entry.id if isinstance(entry, Input) else str(entry.get("id"))
+def _state(name: str) -> State:
+    try:
+        return State(name)
+    except ValueError as error:
+        raise BadRequest(f"Bad Request: there is no state '{name}'") from error
 
 
 async def _json(request: web.Request) -> Any:

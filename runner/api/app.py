@@ -11,18 +11,22 @@ from aiohttp.typedefs import Handler, Middleware
 from runner.api import (
     actions,
     bulk,
+    dependencies,
     executions,
     files,
     flows,
     follow,
     graph,
+    inspection,
     instance,
     kv,
     logs,
     metrics,
     monitoring,
     namespaces,
+    outputs,
     plugins,
+    transfer,
     triggers,
     validate,
     webhooks,
@@ -47,12 +51,16 @@ ROUTES: tuple[web.RouteTableDef, ...] = (
     namespaces.ROUTES,
     validate.ROUTES,
     graph.ROUTES,
+    dependencies.ROUTES,
+    transfer.ROUTES,
+    outputs.ROUTES,
     flows.ROUTES,
     triggers.ROUTES,
     webhooks.ROUTES,
     plugins.ROUTES,
     bulk.ROUTES,
     executions.ROUTES,
+    inspection.ROUTES,
     actions.ROUTES,  # last: its `POST /executions/{namespace}/{id}` takes what nobody else does
 )
 """Every resource, below `/api/v1/{tenant}` and, for clients without a tenant, `/api/v1`."""
@@ -71,7 +79,19 @@ OPEN = frozenset(
 """Routes that need no credentials, by method and exact pattern."""
 
 READING_POSTS = frozenset(
-    {"/executions/latest", "/flows/validate", "/flows/graph", "/namespaces/autocomplete"}
+    {
+        "/executions/latest",
+        "/executions/{namespace}/{id}/validate",
+        "/executions/{execution}/actions/resume/validate",
+        "/executions/{execution}/eval/{taskRun}",
+        "/executions/{execution}/actions/eval/{taskRun}",
+        "/flows/validate",
+        "/flows/validate/task",
+        "/flows/validate/trigger",
+        "/flows/graph",
+        "/flows/export/by-ids",
+        "/namespaces/autocomplete",
+    }
 )
 """Routes that are no GET and change nothing all the same."""
 
@@ -90,9 +110,26 @@ class Route:
     handler: Handler
     writes: bool
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody may call it who comes by the right name: no credentials are needed."""
+        method = "GET" if self.method == "HEAD" else self.method
+        return (method, self.pattern) in OPEN or WEBHOOKS in self.pattern
+
 
 def routes() -> Iterator[Route]:
-    """Every route that is served."""
+    """Every route that is served. What can be got can be asked about with HEAD.
+
+    But not streams, which have no end, nor webhooks, which start something.
+    """
+    for route in _routes():
+        yield route
+        followed = route.pattern.endswith("/follow")
+        if route.method == "GET" and WEBHOOKS not in route.pattern and not followed:
+            yield Route("HEAD", route.pattern, route.handler, route.writes)
+
+
+def _routes() -> Iterator[Route]:
     for table in ROOT:
         for each in _defined(table):
             yield Route(each.method, each.path, each.handler, False)
@@ -130,7 +167,7 @@ def make_app(services: Services) -> web.Application:
     app[SERVICES] = services
     for route in routes():
         added = app.router.add_route(route.method, route.pattern, route.handler)
-        if (route.method, route.pattern) in OPEN or WEBHOOKS in route.pattern:
+        if route.is_open:
             opened.add(added)
         if route.writes and services.settings.read_only:
             refused.add(added)

@@ -7,13 +7,16 @@ from typing import Any
 
 from aiohttp import web
 
+from runner.api.actions import ending_of
 from runner.api.answers import json_response
 from runner.api.executions import forget
 from runner.api.filters import conditions
 from runner.api.forms import checked_label
 from runner.api.services import BadRequest, Services, SomeRefused, flag, services
+from runner.engine import by_hand
 from runner.errors import NotFound
 from runner.model.execution import Execution, Label
+from runner.model.state import State
 
 ROUTES = web.RouteTableDef()
 
@@ -38,6 +41,14 @@ async def _replay(api: Services, execution: Execution) -> object:
     return await api.engine.replay(execution.id)
 
 
+async def _force_run(api: Services, execution: Execution) -> object:
+    return await api.engine.force_run(execution.id)
+
+
+async def _unqueue(api: Services, execution: Execution) -> object:
+    return await by_hand.unqueue(api.engine, execution.id, State.RUNNING)
+
+
 async def _kill(api: Services, execution: Execution) -> object:
     return await api.engine.kill(execution.id)
 
@@ -47,16 +58,30 @@ _ACTIONS: dict[str, tuple[Act, Callable[[Execution], bool], str]] = {
     "resume": (_resume, lambda e: e.state.value == "PAUSED", "execution not paused"),
     "restart": (_restart, lambda e: e.state.value == "FAILED", "execution not failed"),
     "replay": (_replay, lambda _: True, ""),
+    "force-run": (_force_run, lambda e: not e.state.is_terminal, "execution already ended"),
+    "unqueue": (_unqueue, lambda e: e.state.value == "QUEUED", "execution not queued"),
     "kill": (_kill, lambda e: not e.state.is_terminal, "execution already ended"),
 }
 """Each action, when it is possible, and what is said where it is not."""
 
 
-@ROUTES.post("/executions/{action:pause|resume|restart|replay}/by-ids")
+@ROUTES.post("/executions/{action:pause|resume|restart|replay|force-run|unqueue}/by-ids")
 async def by_ids(request: web.Request) -> web.Response:
     """Do it to the executions that the body names; one that cannot be stops all."""
     found = await _named(services(request), await _ids(request))
     return await _each(request, request.match_info["action"], found)
+
+
+@ROUTES.post("/executions/change-status/by-ids")
+async def change_status_by_ids(request: web.Request) -> web.Response:
+    """Say how the executions that the body names ended."""
+    return await _change(request, await _named(services(request), await _ids(request)))
+
+
+@ROUTES.post("/executions/change-status/by-query")
+async def change_status_by_query(request: web.Request) -> web.Response:
+    """Say how the executions that the filters find ended."""
+    return await _change(request, await _found(request, "status", "newStatus"))
 
 
 @ROUTES.delete("/executions/kill/by-ids")
@@ -65,7 +90,7 @@ async def kill_by_ids(request: web.Request) -> web.Response:
     return await _each(request, "kill", await _named(services(request), await _ids(request)))
 
 
-@ROUTES.post("/executions/{action:pause|resume|restart|replay}/by-query")
+@ROUTES.post("/executions/{action:pause|resume|restart|replay|force-run|unqueue}/by-query")
 async def by_query(request: web.Request) -> web.Response:
     """Do it to the executions that the filters find."""
     return await _each(request, request.match_info["action"], await _found(request))
@@ -117,6 +142,14 @@ async def _each(request: web.Request, action: str, found: Sequence[Execution]) -
     _all_are(found, possible, otherwise)
     for execution in found:
         await act(services(request), execution)
+    return _count(found)
+
+
+async def _change(request: web.Request, found: Sequence[Execution]) -> web.Response:
+    state = ending_of(request.query.get("newStatus") or request.query.get("status") or "")
+    _all_are(found, lambda e: e.state.is_terminal, "execution not ended")
+    for execution in found:
+        await by_hand.change_status(services(request).engine, execution.id, state)
     return _count(found)
 
 
@@ -182,9 +215,9 @@ async def _named(api: Services, ids: Sequence[str]) -> list[Execution]:
     return found
 
 
-async def _found(request: web.Request) -> list[Execution]:
+async def _found(request: web.Request, *more: str) -> list[Execution]:
     """The executions that the filters find; without a filter it is refused."""
-    wanted = conditions(request, strict=_FLAGS)
+    wanted = conditions(request, strict=(*_FLAGS, *more))
     found, _ = await services(request).store.search(wanted)
     return [execution for execution, _ in found]
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from runner.api.answers import empty, json_response
 from runner.api.filters import conditions, moment, paging, sorting
 from runner.api.flow_shapes import reduced
-from runner.api.forms import form, labels
+from runner.api.forms import files_among, form, labels
 from runner.api.services import (
     BadRequest,
     Services,
@@ -47,8 +47,8 @@ async def create(request: web.Request) -> web.Response:
     namespace, flow_id = request.match_info["namespace"], request.match_info["id"]
     flow = flow_to_run(api, namespace, flow_id, number(request, "revision"))
     when = request.query.get("scheduleDate")
-    files = frozenset(each.id for each in flow.inputs if each.type == "FILE")
-    async with form(request, files) as given:
+    kind_of(request)
+    async with form(request, files_among(flow.inputs)) as given:
         try:
             execution = await api.engine.start(
                 flow,
@@ -187,6 +187,18 @@ async def forget(
     if metrics:
         await api.store.delete_metrics(execution.id)
     await api.store.delete(execution.id)
+
+
+def kind_of(request: web.Request) -> str:
+    """The kind of execution that is asked for; whatever it is, it runs in the same way.
+
+    Raises:
+        BadRequest: there is no such kind.
+    """
+    kind = request.query.get("kind") or "NORMAL"
+    if kind not in ("NORMAL", "TEST", "PLAYGROUND"):
+        raise BadRequest(f"Bad Request: 'kind' must be NORMAL, TEST or PLAYGROUND, not '{kind}'")
+    return kind
 
 
 def flow_to_run(api: Services, namespace: str, flow_id: str, revision: int | None = None) -> Flow:

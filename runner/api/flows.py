@@ -27,7 +27,7 @@ async def search(request: web.Request) -> web.Response:
     """A page of flows, by namespace and id unless sorted otherwise."""
     api = services(request)
     wanted = conditions(request)
-    found = [flow for flow in api.flows.all() if all(_meets(flow, each) for each in wanted)]
+    found = found_flows(api, wanted)
     for field, direction in reversed(sorting(request)):
         found.sort(key=lambda f: (f.namespace, f.id) if field == "namespace" else (f.id,))
         if direction == "desc":
@@ -162,10 +162,19 @@ async def bulk_of_namespace(request: web.Request) -> web.Response:
 
 @ROUTES.post("/flows/{switch:enable|disable}/by-ids")
 async def switch(request: web.Request) -> web.Response:
-    """Enable or disable flows, in their files."""
+    """Enable or disable the flows that the body names, in their files."""
+    return await _switch(request, await named_flows(request))
+
+
+@ROUTES.post("/flows/{switch:enable|disable}/by-query")
+async def switch_found(request: web.Request) -> web.Response:
+    """Enable or disable the flows that the filters find, in their files."""
+    return await _switch(request, _names_found(request))
+
+
+async def _switch(request: web.Request, names: Sequence[tuple[str, str]]) -> web.Response:
     api = services(request)
     disabled = request.match_info["switch"] == "disable"
-    names = await named_flows(request)
     for namespace, flow_id in names:
         flow = api.flows.find(namespace, flow_id)
         text = _switched(flow.source, disabled)
@@ -175,9 +184,24 @@ async def switch(request: web.Request) -> web.Response:
 
 @ROUTES.delete("/flows/delete/by-ids")
 async def delete_several(request: web.Request) -> web.Response:
-    """Take flows out of service."""
+    """Take the flows that the body names out of service."""
+    return await _delete(request, await named_flows(request))
+
+
+@ROUTES.delete("/flows/delete/by-query")
+async def delete_found(request: web.Request) -> web.Response:
+    """Take the flows that the filters find out of service."""
+    return await _delete(request, _names_found(request))
+
+
+def _names_found(request: web.Request) -> list[tuple[str, str]]:
+    """The flows that the filters find; without a filter it is refused."""
+    found = found_flows(services(request), conditions(request, strict=()))
+    return [(flow.namespace, flow.id) for flow in found]
+
+
+async def _delete(request: web.Request, names: Sequence[tuple[str, str]]) -> web.Response:
     api = services(request)
-    names = await named_flows(request)
     for namespace, flow_id in names:
         await remove(api, namespace, flow_id)
     return json_response({"count": len(names), "totalItems": len(names)})
@@ -259,6 +283,11 @@ async def _store_all(request: web.Request, namespace: str | None) -> web.Respons
             if (flow.namespace, flow.id) not in kept:
                 await remove(api, flow.namespace, flow.id)
     return json_response([written_json(flow) for flow in stored])
+
+
+def found_flows(api: Services, wanted: Sequence[Condition]) -> list[Flow]:
+    """The flows that meet all conditions, by namespace and id."""
+    return [flow for flow in api.flows.all() if all(_meets(flow, each) for each in wanted)]
 
 
 def _new_path(api: Services, flow: Flow) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from runner.api.services import BadRequest, Unprocessable, UnsupportedMedia, ser
 from runner.engine.engine import CORRELATION
 from runner.engine.inputs import Upload
 from runner.model.execution import Label, new_id
+from runner.model.flow import Input
 
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 """Longest value of an input that is not a file."""
@@ -97,6 +98,11 @@ async def _file(part: BodyPartReader, place: Path, most: int) -> Upload:
 
 def _make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def files_among(inputs: Sequence[Input]) -> frozenset[str]:
+    """Ids of the inputs that are files."""
+    return frozenset(each.id for each in inputs if each.type == "FILE")
 
 
 def labels(request: web.Request) -> list[Label]:

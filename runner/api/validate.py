@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import anyio.to_thread
 from aiohttp import BodyPartReader, web
@@ -12,8 +14,11 @@ from runner.api.flows import documents
 from runner.api.services import BadRequest, Services, services
 from runner.api.shapes import Json
 from runner.errors import FlowInvalid, Problem
+from runner.model.flow import Flow
 
 ROUTES = web.RouteTableDef()
+
+_LOG = "io.kestra.plugin.core.log.Log"
 
 _REVISION = re.compile(r"(?m)^revision:[ \t]*(\d+)[ \t]*$")
 
@@ -29,6 +34,44 @@ async def validate(request: web.Request) -> web.Response:
             named = {"index": len(results)} | ({"filename": name} if name else {})
             results.append(named | result)
     return json_response(results)
+
+
+@ROUTES.post("/flows/validate/task")
+async def validate_task(request: web.Request) -> web.Response:
+    """What is wrong with the task in the body, or with the trigger for `section=TRIGGERS`."""
+    section = request.query.get("section", "TASKS").upper()
+    if section not in ("TASKS", "TRIGGERS"):
+        raise BadRequest(f"Bad Request: 'section' must be TASKS or TRIGGERS, not '{section}'")
+    return json_response(await _part(request, section.lower()))
+
+
+@ROUTES.post("/flows/validate/trigger")
+async def validate_trigger(request: web.Request) -> web.Response:
+    """What is wrong with the trigger in the body."""
+    return json_response(await _part(request, "triggers"))
+
+
+async def _part(request: web.Request, section: str) -> Json:
+    """What is wrong with a part of a flow: it is put into a flow that is right otherwise."""
+    text = (await request.read()).decode("utf-8-sig", "replace")
+    lines = [f"    {line}" for line in text.replace("\t", "  ").splitlines()]
+    head = ["id: part", "namespace: part", f"{section}:", "  -"]
+    tail = (
+        [] if section == "tasks" else ["tasks:", f"  - {{id: part-task, type: {_LOG}, message: m}}"]
+    )
+    flow = "\n".join([*head, *lines, *tail])
+    found, problems = await _checked(services(request), flow)
+    if found is None or problems:
+        at = [_moved(each, f"{section}[0]", len(head)) for each in problems]
+        return {"index": 0} | _refused("", at)
+    warnings = [_line(_moved(each, f"{section}[0]", len(head))) for each in found.problems]
+    return {"index": 0, "outdated": False, "warnings": warnings, "infos": []}
+
+
+def _moved(problem: Problem, path: str, lines: int) -> Problem:
+    """A problem of the flow as one of the part at `path`, which begins after so many lines."""
+    inner = problem.path.removeprefix(path).removeprefix(".")
+    return replace(problem, path=inner, line=max(problem.line - lines, 0))
 
 
 async def _texts(request: web.Request) -> list[tuple[str, str]]:
@@ -48,13 +91,9 @@ async def _texts(request: web.Request) -> list[tuple[str, str]]:
 
 
 async def _result(api: Services, text: str) -> Json:
-    try:
-        flow = await anyio.to_thread.run_sync(api.flows.check, text)
-    except FlowInvalid as error:
-        return _refused(text, error.problems)
-    unsupported = [each for each in flow.problems if each.kind == "unsupported"]
-    if unsupported:
-        return _refused(text, unsupported)
+    flow, wrong = await _checked(api, text)
+    if flow is None or wrong:
+        return _refused(text, wrong)
     return {
         "flow": flow.id,
         "namespace": flow.namespace,
@@ -65,7 +104,16 @@ async def _result(api: Services, text: str) -> Json:
     }
 
 
-def _refused(text: str, problems: list[Problem] | tuple[Problem, ...]) -> Json:
+async def _checked(api: Services, text: str) -> tuple[Flow | None, Sequence[Problem]]:
+    """The flow, None if there is none, and what keeps it from running."""
+    try:
+        flow = await anyio.to_thread.run_sync(api.flows.check, text)
+    except FlowInvalid as error:
+        return None, error.problems
+    return flow, [each for each in flow.problems if each.kind == "unsupported"]
+
+
+def _refused(text: str, problems: Sequence[Problem]) -> Json:
     wrong = [each for each in problems if each.kind != "warning"]
     warnings = [_line(each) for each in problems if each.kind == "warning"]
     result: Json = {"constraints": "\n".join(_line(each) for each in wrong), "outdated": False}

@@ -177,14 +177,16 @@ class PrettyDisplay:
         self, execution: Execution, runs: Sequence[TaskRun], metrics: Sequence[Metric]
     ) -> None:
         """Outputs and metrics by task, the flow's outputs, and the final state."""
-        shown = [run for run in runs if run.outputs]
+        shown = [
+            (f"  {_named(run)}.{key}", value)
+            for run in runs
+            for key, value in (run.outputs or {}).items()
+            if value not in (None, {}, []) and key not in ("exitCode", "taskRunner")
+        ]
         if shown:
             print("\nOutputs")  # noqa: T201 # this is the output
-        for run in shown:
-            name = run.task_id if run.value is None else f"{run.task_id}[{run.value}]"
-            for key, value in (run.outputs or {}).items():
-                if value not in (None, {}, []) and key not in ("exitCode", "taskRunner"):
-                    self._print_value(f"  {name}.{key}", value)
+        for name, value in shown:
+            self._print_value(name, value)
         if execution.outputs:
             print("\nFlow outputs")  # noqa: T201 # this is the output
             for key, value in execution.outputs.items():
@@ -213,6 +215,11 @@ class PrettyDisplay:
         failed = [run.task_id for run in runs if run.state is State.FAILED]
         where = f", failed: {', '.join(dict.fromkeys(failed))}" if failed else ""
         print(f"\n{execution.namespace}.{execution.flow_id} {state} in {took:.2f} s{where}")  # noqa: T201 # this is the output
+
+
+def _named(run: TaskRun) -> str:
+    """The task's id, with the value that its loop gave it."""
+    return run.task_id if run.value is None else f"{run.task_id}[{run.value}]"
 
 
 class QuietDisplay:

@@ -183,10 +183,12 @@ def _namespace(variables: Mapping[str, object]) -> str:
     return str(cast("dict[str, object]", flow).get("namespace", ""))
 
 
-def _answer_lines(lines: Iterable[str], out: IO[str]) -> None:
+def _answer_lines(lines: Iterable[bytes], out: IO[str]) -> None:
     for line in lines:
         if line.strip():
-            out.write(json_of(answer(line)) + "\n")
+            # In ASCII, whatever the locale: half a surrogate pair has no other form.
+            text = json.dumps(_jsonable(answer(line.decode("utf-8", "replace"))))
+            out.write(text + "\n")
             out.flush()
 
 
@@ -272,7 +274,7 @@ def eval_command(
       {"error": "...", "kind": "missing|parse|eval"}
     """
     if jsonl:
-        _answer_lines(sys.stdin, sys.stdout)
+        _answer_lines(sys.stdin.buffer, sys.stdout)
         return
     if expr is None:
         raise click.UsageError("Missing argument 'EXPR' (or --jsonl).")

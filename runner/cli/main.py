@@ -42,6 +42,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "triggers": ("runner.cli.triggers:triggers_command", "List triggers, switch them off and on."),
     "kv": ("runner.cli.kv:kv_command", "Read and write the keys that flows share."),
     "files": ("runner.cli.files:files_command", "Read and write the files that flows share."),
+    "cache": ("runner.cli.cache:cache_command", "List, remove and prefetch packages of tasks."),
+    "pull": ("runner.cli.pull:pull_command", "Fetch the images of flows."),
     "completion": ("runner.cli.completion:completion_command", "Complete eyas in a shell."),
     "schema": ("runner.cli.schema:schema_command", "Print the JSON Schema of flows."),
     "doctor": ("runner.cli.doctor:doctor_command", "Say what is here and what is missing."),

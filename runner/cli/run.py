@@ -59,6 +59,8 @@ _PROCESS = "io.kestra.plugin.core.runner.Process"
     metavar="pluginDefaults.TYPE.PROPERTY=VALUE",
     help="A value for a property of every task of a type.",
 )
+@click.option("--offline", is_flag=True, default=None, help="Ask no package index and no registry.")
+@click.option("--refresh", is_flag=True, default=None, help="Install packages anew that were kept.")
 @click.option("--state-dir", type=click.Path(path_type=Path), default=None, help="Where files go.")
 def run_command(
     file: Path,
@@ -68,6 +70,8 @@ def run_command(
     task_runner: Literal["auto", "docker", "process"] | None,
     output: Literal["pretty", "json", "jsonl", "quiet"],
     defaults: Sequence[str],
+    offline: bool | None,
+    refresh: bool | None,
     state_dir: Path | None,
 ) -> None:
     """Run the flow in FLOW.yaml once, and show its log, outputs and metrics.
@@ -82,7 +86,11 @@ def run_command(
     from runner.settings import load_settings
 
     settings = load_settings(
-        state_dir=state_dir, task_runner=task_runner, defaults={"task_runner": "auto"}
+        state_dir=state_dir,
+        task_runner=task_runner,
+        offline=offline or None,
+        refresh=refresh or None,
+        defaults={"task_runner": "auto"},
     )
     if not file.is_file():
         raise NotFound(f"There is no file '{file}'. Name the file of a flow, such as hello.yaml")

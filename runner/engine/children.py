@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import anyio
 
+from runner.engine.creation import id_for
 from runner.engine.journal import Journal
 from runner.errors import Conflict, NotFound, TaskFailed
-from runner.model.execution import Execution, TaskRun, TriggerCause, id_from
+from runner.model.execution import Execution, TaskRun, TriggerCause
 from runner.model.flow import Flow, Task
 from runner.model.state import State
 from runner.tasks.context import Child, Finished
@@ -71,7 +71,11 @@ class Children:
     async def _prepared(
         self, child: Child, execution_id: str, driver: Driver, run: TaskRun, task: Task
     ) -> Journal:
-        flow = self._engine.flows.find(child.namespace, child.flow_id, child.revision)
+        try:
+            flow = self._engine.flows.find(child.namespace, child.flow_id, child.revision)
+        except NotFound as error:
+            name = f"'{child.namespace}'.'{child.flow_id}' with revision '{child.revision or 0}'"
+            raise NotFound(f"Unable to find flow {name}") from error
         if flow.disabled:
             raise Conflict("Cannot execute a flow which is disabled")
         parent = driver.journal.execution
@@ -144,5 +148,4 @@ class Children:
 
 
 def _child_id(run: TaskRun, attempt: int, number: int | None) -> str:
-    digest = hashlib.sha256(f"{run.id}:{attempt}:{number}".encode()).digest()
-    return id_from(digest[:16])
+    return id_for(f"{run.id}:{attempt}:{number}")

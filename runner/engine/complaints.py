@@ -22,15 +22,15 @@ def hint_of(error: RunnerError) -> str:
     """Where the mistake is and what to do about it, as far as Kestra does not say it."""
     if not isinstance(error, RenderFailed) or error.reason.startswith(_PAST_PEBBLE):
         return ""
-    place = ""
+    place: list[str] = []
     if error.kind != "missing" and error.line:
-        place = f"line {error.line}, column {error.column}"
-    if error.first_line:
-        in_file = f"line {error.first_line + max(error.line, 1) - 1} of the flow"
-        place = f"{place}; {in_file}" if place else in_file
+        place.append(f"line {error.line}, column {error.column}")
     if error.where:
-        place = f"{place} of {error.where}" if place else error.where
-    return "\n".join(part for part in (error.hint, f"({place})" if place else "") if part)
+        place.append(error.where)
+    if error.first_line:
+        place.append(f"line {error.first_line + max(error.line, 1) - 1} of the flow")
+    parts = (error.hint, f"({'; '.join(place)})" if place else "")
+    return "\n".join(part for part in parts if part)
 
 
 def complaint(error: RunnerError) -> str:

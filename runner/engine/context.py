@@ -105,10 +105,10 @@ class Context:
         return self._driver.journal.now()
 
     def _scope(self, more: Mapping[str, object]) -> Scope:
-        driver, settings = self._driver, self.settings
-        makers = root(driver.journal, settings.environ, settings.env_prefix, ended=driver.after_end)
+        driver, settings, frame = self._driver, self.settings, self._frame
+        after = frame.is_after
+        makers = root(driver.journal, settings.environ, settings.env_prefix, ended=after)
         # A flowable stands in its own frame; what is around it is outside.
-        frame = self._frame
         if frame.run is not None and frame.run.id == self._run_id and frame.parent is not None:
             frame = frame.parent
         makers.update(of_task(driver.journal, frame, self.task, self.task_run))
@@ -248,11 +248,11 @@ class Context:
     async def pause(self, until: datetime | None, on_pause: Task | None = None) -> Resumption:
         await self._driver.journal.flush()
         outside = self._frame.parent or self._frame
-        return await self._driver.pause(outside, self.task_run, until, on_pause)
+        return await self._driver.pauses.pause(outside, self.task_run, until, on_pause)
 
     async def rest(self, until: datetime) -> bool:
         await self._driver.journal.flush()
-        return await self._driver.rest(until)
+        return await self._driver.pauses.rest(until)
 
     async def update(
         self,

@@ -7,8 +7,7 @@ tasks alone (flow-model 3.2, 3.3).
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,14 @@ import anyio.abc
 from runner.engine.context import scope_of_flow
 from runner.engine.flow_outputs import render_outputs
 from runner.engine.frame import Frame
+from runner.engine.groups import Groups
 from runner.engine.journal import Journal
+from runner.engine.pauses import Pauses
 from runner.engine.taskrun import run_task
 from runner.model.execution import Label, Level, TaskRun
 from runner.model.flow import Task
 from runner.model.state import State
-from runner.tasks.context import Group, Resumption
+from runner.tasks.context import Group
 from runner.tasks.endings import guess
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Driver:
         self.silent: set[str] = set()
         self.retrying = 0
         self.output_error: str | None = None
-        self._resumed: dict[str, Mapping[str, Any]] = {}
+        self.pauses = Pauses(self)
         self._earlier = {
             (run.parent_id, run.task_id, run.value): run.id for run in journal.runs.values()
         }
@@ -209,7 +210,7 @@ class Driver:
                 if not await self._run_group(frame, group):
                     return False
             return True
-        return await _Groups(self, frame, groups, limit).run()
+        return await Groups(self, frame, groups, limit).run()
 
     async def _run_group(self, frame: Frame, group: Group) -> bool:
         return await self.in_order(frame, group.tasks, value=group.value, iteration=group.iteration)
@@ -217,13 +218,15 @@ class Driver:
     async def may_start(self, frame: Frame) -> bool:
         """Wait while the execution is paused; True if a task may start in `frame` then."""
         while True:
-            if frame.is_after:
-                return True
-            if not frame.is_open or self.ending is not None:
+            if not self.goes_on(frame):
                 return False
             if self.journal.execution.state is not State.PAUSED:
                 return True
             await self.next_pulse()
+
+    def goes_on(self, frame: Frame) -> bool:
+        """Whether tasks may still start in `frame`, now or after a pause."""
+        return frame.is_open and (self.ending is None or frame.is_after)
 
     def earlier(self, frame: Frame, task: Task, value: str | None) -> TaskRun | None:
         """The run of the same place that was there before this drive (restart, recovery)."""
@@ -253,8 +256,7 @@ class Driver:
 
     async def wait_until(self, date: datetime, frame: Frame | None = None) -> bool:
         """Wait until `date`; False if the execution is being ended, or `frame` closed, before."""
-        frame = frame or self.root
-        while frame.is_after or (frame.is_open and self.ending is None):
+        while self.goes_on(frame or self.root):
             if self.journal.now() >= date:
                 return True
             await self.next_pulse(date)
@@ -305,121 +307,9 @@ class Driver:
             await self.journal.move(State.KILLING)
         await self.end(State.KILLED, stop=True)
 
-    async def pause(
-        self, frame: Frame, run: TaskRun, until: datetime | None, on_pause: Task | None
-    ) -> Resumption:
-        """Pause the execution and `run`; see `FlowContext.pause`."""
-        journal = self.journal
-        if run.state is not State.PAUSED:
-            await journal.move_run(run.id, State.PAUSED)
-        await self._rest_execution()
-        self.pulse()
-        if on_pause is not None:
-            self.group.start_soon(run_task, self, frame, on_pause, name="onPause")
-        why = Resumption(why="ended")
-        while self.ending is None:
-            if run.id in self._resumed:
-                why = Resumption(why="resumed", inputs=self._resumed.pop(run.id))
-                break
-            if until is not None and journal.now() >= until:
-                why = Resumption(why="elapsed")
-                break
-            await self.next_pulse(until)
-        if self.ending is None:
-            await self._go_on(State.RESTARTED, State.RUNNING, besides=run)
-        return why
-
-    async def rest(self, until: datetime) -> bool:
-        """Pause the execution alone until `until`; False if it is being ended."""
-        resting = await self._rest_execution()
-        alive = await self.wait_until(until)
-        if alive and resting:
-            await self._go_on(State.RUNNING)
-        return alive
-
-    async def _rest_execution(self) -> bool:
-        """Pause the execution; False if it is paused already, or has ended."""
-        state = self.journal.execution.state
-        if state is State.PAUSED or state.is_terminal:
-            return False
-        await self.journal.move(State.PAUSED)
-        return True
-
-    def resume(self, run: TaskRun, inputs: Mapping[str, Any]) -> None:
-        """Let a paused task run go on, with what the person gave."""
-        self._resumed[run.id] = inputs
-        self.pulse()
-
-    async def resume_all(self) -> None:
-        """Let an execution go on that was paused as a whole."""
-        await self._go_on(State.RUNNING)
-
-    async def _go_on(self, *states: State, besides: TaskRun | None = None) -> None:
-        """Leave the state PAUSED through `states`, unless another task run is still paused."""
-        journal = self.journal
-        paused = any(
-            run.state is State.PAUSED and (besides is None or run.id != besides.id)
-            for run in journal.runs.values()
-        )
-        if paused or journal.execution.state is not State.PAUSED:
-            return
-        await journal.move(*states)
-        self.pulse()
-
     async def add_labels(self, labels: Sequence[Label]) -> None:
         """Add labels to the execution; a key that is there gets the new value."""
         kept = {label.key: label for label in (*self.journal.execution.labels, *labels)}
         await self.journal.save(
             execution=replace(self.journal.execution, labels=tuple(kept.values()))
         )
-
-
-class _Groups:
-    """Groups of one flowable that run beside each other, as tasks of the execution's group.
-
-    They are not children of this call: after a failure it comes back while they run on.
-    """
-
-    def __init__(self, driver: Driver, frame: Frame, groups: Sequence[Group], limit: int) -> None:
-        self._driver = driver
-        self._frame = frame
-        self._groups = groups
-        self._limit = limit
-        self._active = 0
-        self._failed = False
-        self._woken = anyio.Event()
-        self._ready = deque(n for n, group in enumerate(groups) if not group.after)
-        self._waits_for = {n: set(group.after) for n, group in enumerate(groups) if group.after}
-
-    async def run(self) -> bool:
-        """Start every group in its turn; False as soon as one failed or nothing more may start."""
-        while self._frame.is_open and self._driver.ending is None and not self._failed:
-            while self._ready and (not self._limit or self._active < self._limit):
-                number = self._ready.popleft()
-                self._active += 1
-                self._driver.group.start_soon(self._run_one, number, name=f"group {number}")
-            if not self._active:
-                return True
-            await self._next_end()
-        self._driver.close(self._frame)
-        while self._active and self._driver.stopping:
-            await self._next_end()
-        return False
-
-    async def _next_end(self) -> None:
-        await self._woken.wait()
-        self._woken = anyio.Event()
-
-    async def _run_one(self, number: int) -> None:
-        group = self._groups[number]
-        fine = await self._driver.in_order(
-            self._frame, group.tasks, value=group.value, iteration=group.iteration
-        )
-        self._active -= 1
-        self._failed = self._failed or not fine
-        for waiting, needed in self._waits_for.items():
-            if number in needed:
-                needed.remove(number)
-                if not needed:
-                    self._ready.append(waiting)
-        self._woken.set()

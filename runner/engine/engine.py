@@ -16,6 +16,7 @@ from runner.engine import restart
 from runner.engine.checks import refusal, run_checks
 from runner.engine.children import Children
 from runner.engine.context import scope_of_flow
+from runner.engine.creation import CORRELATION, created, repeated, secrets_of, stand_in
 from runner.engine.driver import Driver
 from runner.engine.flows import Flows
 from runner.engine.host import EngineHost
@@ -23,11 +24,10 @@ from runner.engine.inputs import Resolved, resolve_inputs, resume_inputs
 from runner.engine.journal import Journal, OnState, utc_now
 from runner.engine.live import Live
 from runner.engine.recovery import MAX_RESTARTS, recovered
-from runner.engine.retry import delay, next_id
 from runner.errors import Conflict, NotFound
-from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCause, new_id
-from runner.model.flow import Flow, Retry
-from runner.model.state import History, State
+from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCause
+from runner.model.flow import Flow
+from runner.model.state import State
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.storage.files import Storage
@@ -35,8 +35,7 @@ from runner.storage.kv import KeyValues
 from runner.store.base import Store
 from runner.tasks.host import Host
 
-CORRELATION = "system.correlationId"
-"""Label that ties executions together that were caused by each other."""
+__all__ = ["CORRELATION", "Engine"]
 
 
 class Engine:
@@ -137,7 +136,7 @@ class Engine:
     ) -> Journal:
         """An execution of `flow` that is ready to begin, but not stored; see `start`."""
         refusal(flow)
-        execution = self._created(flow, labels, trigger, schedule_date, execution_id)
+        execution = created(flow, labels, trigger, schedule_date, execution_id, utc_now())
         journal = self._journal(flow, execution)
         resolved = Resolved(values=inputs)
         if parsed:
@@ -173,7 +172,7 @@ class Engine:
         execution_id: str | None = None,
     ) -> Execution:
         """Create an execution that failed before any task, with `message` in its log."""
-        execution = self._created(flow, labels, trigger, schedule_date, execution_id)
+        execution = created(flow, labels, trigger, schedule_date, execution_id, utc_now())
         journal = self._journal(flow, execution)
         journal.log(Level.ERROR, message)
         await journal.flush()
@@ -182,34 +181,9 @@ class Engine:
 
     def _journal(self, flow: Flow, execution: Execution, runs: Sequence[TaskRun] = ()) -> Journal:
         journal = Journal(flow, execution, self.store, runs=runs, on_state=self.on_state)
-        for secret in _secrets(flow, execution):
+        for secret in secrets_of(flow, execution):
             journal.masker.add(secret)
         return journal
-
-    def _created(
-        self,
-        flow: Flow,
-        labels: Sequence[Label],
-        trigger: TriggerCause | None,
-        schedule_date: datetime | None,
-        execution_id: str | None,
-    ) -> Execution:
-        execution_id = execution_id or new_id()
-        merged = {label.key: label for label in (*flow.labels, *labels)}
-        merged.setdefault(CORRELATION, Label(CORRELATION, execution_id))
-        now = utc_now()
-        return Execution(
-            id=execution_id,
-            namespace=flow.namespace,
-            flow_id=flow.id,
-            flow_revision=flow.revision,
-            history=History.begin(State.CREATED, now),
-            labels=tuple(merged.values()),
-            trigger=trigger,
-            schedule_date=schedule_date,
-            original_id=execution_id,
-            original_created=now,
-        )
 
     async def recover(self, restarts: int = MAX_RESTARTS) -> list[str]:
         """Go on with the executions that an earlier Eyas left unfinished; gives their ids.
@@ -230,7 +204,7 @@ class Engine:
         try:
             flow = self.flows.find(execution.namespace, execution.flow_id, execution.flow_revision)
         except NotFound as error:
-            journal = Journal(_gone(execution), execution, self.store, on_state=self.on_state)
+            journal = Journal(stand_in(execution), execution, self.store, on_state=self.on_state)
             journal.log(Level.ERROR, f"Cannot go on after a restart of Eyas: {error}")
             await journal.flush()
             await journal.move(State.FAILED)
@@ -325,7 +299,7 @@ class Engine:
             raise Conflict(f"Execution '{execution_id}' is not paused")
         paused = next((r for r in journal.runs.values() if r.state is State.PAUSED), None)
         if paused is None:
-            await driver.resume_all()
+            await driver.pauses.resume_all()
         else:
             task = next(t for t in journal.flow.walk() if t.id == paused.task_id)
             given = await resume_inputs(
@@ -336,7 +310,7 @@ class Engine:
                 storage=self.storage,
                 execution=journal.execution,
             )
-            driver.resume(paused, given)
+            driver.pauses.resume(paused, given)
         return journal.execution
 
     async def force_run(self, execution_id: str) -> Execution:
@@ -423,60 +397,12 @@ class Engine:
         self.live.spawn(journal, self._group)
         return execution
 
-    def next_execution(self, policy: Retry, journal: Journal) -> datetime | None:
-        """When to retry an execution as a new one; None if the policy is used up."""
-        execution = journal.execution
-        if policy.max_attempts is not None and execution.attempt_number >= policy.max_attempts:
-            return None
-        date = journal.now() + delay(policy, execution.attempt_number)
-        created = execution.original_created or execution.history.start
-        if policy.max_duration is not None and date > created + policy.max_duration:
-            return None
-        return date
-
     async def retry_as_new(self, journal: Journal, date: datetime) -> None:
         """Store a new execution like this one, that begins at `date`.
 
         It is stored at once, so that it is not lost with this process. Its id follows from the
         old one's: should we be interrupted before the old one is RETRIED, it is not made twice.
         """
-        old = journal.execution
-        new = Execution(
-            id=next_id(old),
-            namespace=old.namespace,
-            flow_id=old.flow_id,
-            flow_revision=old.flow_revision,
-            history=History.begin(State.CREATED, date),
-            inputs=old.inputs,
-            labels=old.labels,
-            trigger=old.trigger,
-            parent_id=old.id,
-            original_id=old.original_id,
-            attempt_number=old.attempt_number + 1,
-            original_created=old.original_created,
-            schedule_date=old.schedule_date,
-        )
+        new = repeated(journal.execution, date)
         if new.id not in self.live:
             await self.begin(self._journal(journal.flow, new))
-
-
-def _secrets(flow: Flow, execution: Execution) -> list[str]:
-    """The values of SECRET inputs, which an execution that goes on must still mask."""
-    found: list[str] = []
-    for declared in flow.inputs:
-        value: Any = execution.inputs
-        for part in declared.id.split(".") if declared.type == "SECRET" else ():
-            value = value.get(part) if isinstance(value, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # JSON border
-        if declared.type == "SECRET" and isinstance(value, str):
-            found.append(value)
-    return found
-
-
-def _gone(execution: Execution) -> Flow:
-    """A stand-in for a flow that does not exist any more."""
-    return Flow(
-        id=execution.flow_id,
-        namespace=execution.namespace,
-        tasks=(),
-        revision=execution.flow_revision,
-    )

@@ -91,6 +91,54 @@ async def resolve_inputs(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """An input as it would be taken: its value, or what is wrong with what was given for it.
+
+    `enabled`: its condition holds, and those of the inputs that it depends on.
+    """
+
+    declared: Input
+    value: Any
+    enabled: bool
+    is_default: bool
+    error: str | None
+
+
+async def check_inputs(
+    declared: Sequence[Input],
+    given: Mapping[str, Any],
+    scope: Scope,
+    *,
+    storage: Storage,
+    execution: Execution,
+) -> list[Checked]:
+    """What each of the `declared` inputs would be, and nothing is kept of uploaded files."""
+    resolution = _Resolution(declared, given, scope, storage, execution)
+    found: list[Checked] = []
+    try:
+        for item in declared:
+            value, error = None, None
+            try:
+                value = await resolution.of(item)
+            except InputInvalid as refused:
+                error = str(refused)
+            enabled = value is not _DISABLED
+            found.append(
+                Checked(
+                    declared=item,
+                    value=value if enabled else None,
+                    enabled=enabled,
+                    is_default=enabled and value is not None and given.get(item.id) is None,
+                    error=error,
+                )
+            )
+    finally:
+        for uri in resolution.uploads:
+            storage.delete(uri)
+    return found
+
+
 async def resume_inputs(
     flow: Flow,
     task: Task,

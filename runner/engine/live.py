@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.abc
 
+from runner.engine.adoption import Adopted
 from runner.engine.driver import Driver
 from runner.engine.journal import Journal
 from runner.engine.sla import watch_sla
@@ -45,9 +46,11 @@ class Live:
             and "taskRunId" in execution.trigger.variables
         ]
 
-    def spawn(self, journal: Journal, group: anyio.abc.TaskGroup) -> Driver:
-        """Drive an execution in `group`."""
-        driver = Driver(self._engine, journal)
+    def spawn(
+        self, journal: Journal, group: anyio.abc.TaskGroup, adopted: Adopted | None = None
+    ) -> Driver:
+        """Drive an execution in `group`, with what an earlier Eyas has begun."""
+        driver = Driver(self._engine, journal, adopted)
         self._drivers[journal.execution.id] = driver
         group.start_soon(self._drive, driver, name=f"execution {journal.execution.id}")
         return driver
@@ -127,10 +130,10 @@ class Live:
                 aside.cancel_scope.cancel()
             await journal.flush()
         except Exception:  # noqa: BLE001 # a bug of ours, or a broken disk: the daemon lives on
-            import structlog  # 50 ms that a run without bugs does not need
+            import structlog
 
             structlog.get_logger().exception("execution.crashed", execution=journal.execution.id)
-            with suppress(OSError, sqlite3.Error):  # the store may be what is broken
+            with suppress(Exception):  # the store may be what is broken
                 journal.log(Level.ERROR, "Internal error of Eyas: see its own log")
                 await journal.flush()
                 await journal.move(State.FAILED)

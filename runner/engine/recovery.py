@@ -13,7 +13,7 @@ from datetime import datetime
 from runner.model.execution import Attempt, Execution, TaskRun
 from runner.model.flow import Flow
 from runner.model.state import State
-from runner.tasks.foreach_item import all_tasks
+from runner.tasks.hidden import all_tasks
 from runner.tasks.modules import load
 from runner.tasks.registry import Kind
 

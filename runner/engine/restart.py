@@ -14,9 +14,13 @@ from runner.errors import Conflict, NotFound
 from runner.model.execution import Attempt, Execution, Label, TaskRun, new_id
 from runner.model.flow import Flow, Task
 from runner.model.state import State
-from runner.tasks.foreach_item import all_tasks
+from runner.tasks.hidden import all_tasks
 
 _WORKING_DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
+
+
+class NothingToRestart(Conflict):
+    """No task found to restart execution from!"""
 
 
 def restarted(
@@ -30,7 +34,7 @@ def restarted(
     kept = _without_branches(flow, runs)
     chosen = _to_repeat(kept)
     if not chosen:
-        raise Conflict("No task found to restart execution from!")
+        raise NothingToRestart
     parents = {run.parent_id for run in kept}
     again = [
         _again(run, is_leaf=run.id not in parents, now=now) if run.id in chosen else run

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from datetime import datetime, timedelta
 
-from runner.model.execution import Execution, id_from
+from runner.model.execution import Execution
 from runner.model.flow import Retry
 
 
@@ -37,6 +36,12 @@ def next_try(
     return date
 
 
-def next_id(execution: Execution) -> str:
-    """The id of the execution that repeats this one."""
-    return id_from(hashlib.sha256(f"retry of {execution.id}".encode()).digest()[:16])
+def next_execution(policy: Retry, execution: Execution, ended: datetime) -> datetime | None:
+    """When to repeat an execution as a new one; None if the policy's limits are used up."""
+    if policy.max_attempts is not None and execution.attempt_number >= policy.max_attempts:
+        return None
+    date = ended + delay(policy, execution.attempt_number)
+    first = execution.original_created or execution.history.start
+    if policy.max_duration is not None and date > first + policy.max_duration:
+        return None
+    return date

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio.to_thread
 
+from runner.engine.creation import id_for
 from runner.errors import NotFound, RunnerError
 from runner.expr import to_json
 from runner.model import convert
@@ -58,9 +58,9 @@ async def _file(context: Context) -> Path | None:
         rendered = await context.render(dict(task.properties))
     except RunnerError:
         return None  # the task itself will say what is wrong
-    key = hashlib.sha256(to_json({"type": task.type, "properties": rendered}).encode())
+    key = id_for(to_json({"type": task.type, "properties": rendered}))
     home = context.storage.task_cache(run.namespace, run.flow_id, run.task_id, run.value)
-    return home.with_name(f"outputs-{key.hexdigest()[:32]}.json")
+    return home.with_name(f"outputs-{key}.json")
 
 
 def _read(file: Path) -> Outputs | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -14,11 +14,19 @@ from runner.engine.complaints import cause_of, complaint, hint_of
 from runner.engine.context import Context
 from runner.engine.frame import Frame
 from runner.engine.retry import next_try
+from runner.engine.retrying import (
+    began,
+    next_date,
+    policy_of,
+    retry_as_new,
+    show_retrying,
+    wait_for_retry,
+)
 from runner.engine.task_cache import cached
 from runner.errors import RunnerError, TaskFailed, TaskTimedOut
 from runner.expr import is_truthy
 from runner.model.execution import Attempt, Level, Outputs, TaskRun, new_id
-from runner.model.flow import Retry, Task
+from runner.model.flow import Task
 from runner.model.state import History, State
 from runner.tasks.context import Result
 from runner.tasks.endings import guess, softened
@@ -187,11 +195,11 @@ async def _run_attempts(
 ) -> TaskRun | None:
     """Try the task until it succeeds or its retry policy is used up."""
     journal = driver.journal
-    policy = _policy(driver, frame, task, registered)
+    policy = policy_of(driver, frame, task, registered)
     if run.state is State.RETRYING and policy is not None:
         # Going on after a crash, in the middle of the wait.
-        date = next_try(policy, len(run.attempts), run.history.changes[-1].date, _began(run))
-        ended = await _wait_for_retry(driver, frame, run, date or journal.now())
+        date = next_try(policy, len(run.attempts), run.history.changes[-1].date, began(run))
+        ended = await wait_for_retry(driver, frame, run, date or journal.now())
         if ended is not None:
             return ended
         run = journal.runs[run.id]
@@ -199,8 +207,8 @@ async def _run_attempts(
         result = await _attempt(driver, frame, task, run, registered)
         run = journal.runs[run.id]
         date = None
-        if result.state is State.FAILED and policy is not None and driver.ending is None:
-            date = _next_date(driver, policy, run)
+        if result.state is State.FAILED and policy is not None and driver.goes_on(frame):
+            date = next_date(driver, policy, run)
         if date is None:
             if policy is task.retry and policy and policy.behavior == "CREATE_NEW_EXECUTION":
                 driver.silent.add(run.id)
@@ -209,31 +217,14 @@ async def _run_attempts(
         run = replace(run.moved(State.FAILED, journal.now()), outputs=result.outputs)
         await journal.flush()
         if policy is not None and policy.behavior == "CREATE_NEW_EXECUTION":
-            await _retry_as_new(driver, frame, run, date)
+            await retry_as_new(driver, frame, run, date)
             return None
         await journal.save(run.moved(State.RETRYING, journal.now()))
-        await _show_retrying(driver, frame, task)
-        ended = await _wait_for_retry(driver, frame, run, date)
+        await show_retrying(driver, frame, task)
+        ended = await wait_for_retry(driver, frame, run, date)
         if ended is not None:
             return ended
         run = journal.runs[run.id]
-
-
-def _policy(driver: Driver, frame: Frame, task: Task, registered: Registered) -> Retry | None:
-    if registered.kind is Kind.UPDATING:
-        return None
-    return task.retry or frame.inherited_retry() or driver.journal.flow.retry
-
-
-def _next_date(driver: Driver, policy: Retry, run: TaskRun) -> datetime | None:
-    """When the failed attempt is followed by another one; None if it was the last."""
-    if policy.behavior == "CREATE_NEW_EXECUTION":
-        return driver.engine.next_execution(policy, driver.journal)
-    return next_try(policy, len(run.attempts), driver.journal.now(), _began(run))
-
-
-def _began(run: TaskRun) -> datetime:
-    return run.attempts[0].history.start if run.attempts else run.history.start
 
 
 async def _ended(
@@ -264,42 +255,6 @@ def _attempt_ended(run: TaskRun, state: State, driver: Driver) -> TaskRun:
         return run
     last = Attempt(history=run.attempts[-1].history.moved(state, driver.journal.now()))
     return replace(run, attempts=(*run.attempts[:-1], last))
-
-
-async def _show_retrying(driver: Driver, frame: Frame, task: Task) -> None:
-    """Record that the execution waits for a retry, unless it waits for one already."""
-    journal = driver.journal
-    if driver.retrying == 0 and journal.execution.state is State.RUNNING:
-        # A root task's own retry passes through FAILED (flow-model 3.6, Histories).
-        own = frame.run is None and task.retry is not None
-        await journal.move(*([State.FAILED] if own else []), State.RETRYING)
-
-
-async def _wait_for_retry(
-    driver: Driver, frame: Frame, run: TaskRun, date: datetime
-) -> TaskRun | None:
-    """Wait for the next attempt; the ended run if there is to be none after all."""
-    journal = driver.journal
-    driver.retrying += 1
-    alive = await driver.wait_until(date, frame)
-    driver.retrying -= 1
-    if driver.retrying == 0 and driver.ending is None and journal.execution.state is State.RETRYING:
-        await journal.move(State.RUNNING)
-    if alive and await driver.may_start(frame):
-        await journal.move_run(run.id, State.CREATED, attempt=False)
-        return None
-    # A sibling's failure has closed the level: the failure stands. Otherwise it was a kill.
-    state = State.FAILED if driver.ending is None else State.KILLED
-    return await journal.move_run(run.id, state, attempt=False)
-
-
-async def _retry_as_new(driver: Driver, frame: Frame, run: TaskRun, date: datetime) -> None:
-    """End the execution RETRIED; a new one of the same kind starts at `date`."""
-    journal = driver.journal
-    await driver.engine.retry_as_new(journal, date)
-    await journal.save(run.moved(State.RETRIED, journal.now()))
-    before = (State.FAILED,) if frame.run is None else ()
-    await driver.end(State.RETRIED, stop=False, from_=frame, before=before)
 
 
 async def _attempt(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from runner.errors import RenderFailed
 from runner.expr.faults import Fault, LimitFault
 from runner.expr.limits import MAX_ROUNDS, Budget
-from runner.expr.values import class_name
+from runner.expr.values import class_name, is_text
 
 if TYPE_CHECKING:
     import random
@@ -199,6 +199,9 @@ class Context:
             raise LimitFault("Too many rendering attempts")
 
 
+_LARGEST = 2**31 - 1
+
+
 class Arguments:
     """The arguments of a filter, function or test, by name; each read tells what is wrong with it.
 
@@ -222,7 +225,7 @@ class Arguments:
     def text(self, name: str) -> str | None:
         """Give a string argument, or None when it is absent or null."""
         value = self.values.get(name)
-        if value is None or isinstance(value, str):
+        if value is None or is_text(value):
             return value
         raise Fault(
             f"{self.called} expects a string as argument '{name}', not {class_name(value)}."
@@ -236,14 +239,12 @@ class Arguments:
         return value
 
     def integer(self, name: str) -> int | None:
-        """Give an integer argument, or None when it is absent or null."""
+        """Give an integer argument within 32 bits, or None when it is absent or null."""
         value = self.values.get(name)
         if value is None:
             return None
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if isinstance(value, float) and value == value and abs(value) < 1e15:
-            return int(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
+            return int(max(min(value, _LARGEST), -_LARGEST))
         raise Fault(
             f"{self.called} expects a number as argument '{name}', not {class_name(value)}."
         )

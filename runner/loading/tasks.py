@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from runner.loading.common import IGNORED, Common, own_path
 from runner.loading.converter import is_collection, joined
@@ -12,6 +12,7 @@ from runner.model.catalog import TypeInfo
 from runner.model.convert import text
 from runner.model.execution import Level
 from runner.model.flow import Place, Properties, Retry, Task
+from runner.tasks.modules import MODULES
 
 _FIELDS = {
     "allowFailure": "allow_failure",
@@ -50,6 +51,10 @@ class Tasks:
             if info is None:
                 return self._foreign(node, type_name, path)
             common.mention_old_name(node, type_name, info, path)
+            if info.name not in MODULES:
+                common.complaints.foreign_type(
+                    info.name, node.mark("type"), path, self._gravity_of_foreign
+                )
             return self._built(node, info.name, self._properties(node, info, path))
         finally:
             self._disabled -= is_off
@@ -85,12 +90,18 @@ class Tasks:
         common.converter.check_required(node, info, own)
         return found
 
+    @property
+    def _gravity_of_foreign(self) -> Literal["unsupported", "warning"]:
+        """How grave a task is here that Eyas cannot run.
+
+        What is disabled does not run, so it does not keep the flow from running either.
+        """
+        return "warning" if self._disabled else "unsupported"
+
     def _foreign(self, node: Map, type_name: str, path: str) -> Task | None:
         """A task of a type that Eyas has not, as far as all tasks are alike; None: no such type."""
         common = self._common
-        # What is disabled does not run, so it does not keep the flow from running either.
-        as_kind = "warning" if self._disabled else "unsupported"
-        if not common.is_foreign(node, type_name, path, "task", as_kind):
+        if not common.is_foreign(node, type_name, path, "task", self._gravity_of_foreign):
             return None
         base = common.catalog.base("Task")
         known = Map(node.line, node.column)

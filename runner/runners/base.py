@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from runner.runners.intents import Left
 
 
 class Stream(IntEnum):
@@ -57,6 +61,10 @@ class Command:
     folder of the deprecated `outputDirectory`. `sync_back`: copy the folder back afterwards even
     if the command failed (a container without a shared folder only). `reads` are other folders that
     the command needs; nothing it does changes them.
+
+    `main`: it is the task's own command, not a tool's. `leaving` takes what the command leaves
+    behind, to be cleaned up when it is closed; None: at once. `resumed` is the container in which
+    it runs, or ran, already: it is followed to its end instead of being started.
     """
 
     argv: Sequence[str]
@@ -67,6 +75,9 @@ class Command:
     output_dir: Path | None = None
     sync_back: bool = True
     reads: Sequence[ReadOnly] = ()
+    main: bool = False
+    leaving: AsyncExitStack | None = None
+    resumed: Left | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

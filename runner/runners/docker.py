@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from secrets import token_hex
+from typing import Any
 
 import anyio
 
 from runner.errors import RunnerUnavailable
 from runner.runners.base import Command, Emit, Outcome
-from runner.runners.docker_client import Attached, Engine, EngineError, EngineInfo
-from runner.runners.docker_container import Container, Ended, made
+from runner.runners.docker_client import Engine, EngineError, EngineInfo
+from runner.runners.docker_container import Container, Ended, made, remove
 from runner.runners.docker_files import SHIM_SITE, SIDE_FILE, Files, may_share, owner_of
 from runner.runners.docker_images import Image, Images
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_output import Output
 from runner.runners.docker_policy import allowed
-from runner.runners.docker_request import container_request, labels
+from runner.runners.docker_request import KEEP_LABEL, container_request, labels
 from runner.runners.docker_verdict import judged
 from runner.runners.docker_visibility import Visibility
+from runner.runners.intents import Left, note, note_started
 from runner.runners.limits import check_size
 from runner.runners.side_file import SideFolder
 from runner.settings import Settings
@@ -45,7 +47,8 @@ class DockerRunner:
     """Runs commands in containers as `options` say.
 
     `host` gives the engine, connected when it is first awaited. `instance` marks the containers
-    as ours. `lost_after` is how long a task waits for an engine that went away.
+    as ours. `lost_after` is how long a task waits for an engine that went away. While
+    `handing_over` gives True, a cancelled container is left as it is, for the next Eyas.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class DockerRunner:
         instance: str,
         lost_after: timedelta,
         warn: Callable[[str], None],
+        handing_over: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._options = options
@@ -63,6 +67,7 @@ class DockerRunner:
         self._instance = instance
         self._lost_after = lost_after
         self._warn = warn
+        self._handing_over = handing_over
 
     @property
     def keeps_returns(self) -> bool:
@@ -79,19 +84,77 @@ class DockerRunner:
             RunnerUnavailable: no engine, no image, refused by the policy or by the engine.
             TaskFailed: the container's files could not be copied back.
         """
+        async with AsyncExitStack() as stack:
+            if command.resumed is not None:
+                outcome = await self._resume(command, command.resumed, emit, stack)
+            else:
+                outcome = await self._run(command, emit, stack)
+            if command.leaving is not None:
+                command.leaving.push_async_exit(stack.pop_all())
+            return outcome
+
+    async def _run(self, command: Command, emit: Emit, stack: AsyncExitStack) -> Outcome:
+        """Run `command` in a new container; `stack` takes what is left to be cleaned up."""
         check_size(command.argv, command.env)
         host = await self._host()
         options = allowed(self._options, self._settings, host.engine.endpoint, self._warn)
         image = await host.images.ensure(options, self._warn)
         self._check(host.info, image, options)
-        with SideFolder(self._settings.tmp_dir, open_to_all=True) as side:
-            files = await self._files(host, command, options, image, side)
-            try:
-                return await self._run_once(host, files, options, image, emit)
-            except EngineError as error:
-                if not await self._can_try_again(host, options, error):
-                    raise
-                return await self._run_once(host, files, options, image, emit)
+        side = SideFolder(self._settings.tmp_dir, open_to_all=True)
+        stack.callback(self._clean_up, side)
+        files = await self._files(host, command, options, image, side)
+        try:
+            return await self._run_once(host, files, options, image, emit, stack)
+        except EngineError as error:
+            if not await self._can_try_again(host, options, error):
+                raise
+            return await self._run_once(host, files, options, image, emit, stack)
+
+    def _clean_up(self, side: SideFolder) -> None:
+        if not self._handing_over():
+            side.remove()
+
+    async def _resume(
+        self, command: Command, left: Left, emit: Emit, stack: AsyncExitStack
+    ) -> Outcome:
+        """Follow a container that an earlier Eyas has started to its end."""
+        side = SideFolder.at(left.intent.folder)
+        stack.callback(self._clean_up, side)
+        host = await self._host()
+        engine, options = host.engine, self._options
+        if not options.wait:
+            return Outcome(exit_code=0, details={"containerId": left.id})
+        if options.delete:
+            stack.push_async_callback(self._removed, engine, left.id)
+        if left.status == "paused":
+            self._warn("The container is paused: somebody else did that")
+        container, output = Container(engine, left.id, self._warn), Output(emit)
+
+        async def follow(scope: anyio.CancelScope) -> None:
+            await output.follow_log(engine, left.id, scope)
+
+        ended = await self._to_end(container, output, follow, None, options)
+        if output.may_lack_lines:
+            self._warn("More was printed than Docker keeps: lines from meanwhile may be missing")
+        since = left.intent.started or time.time()
+        outcome = await judged(engine, container, ended, options, since, self._warn)
+        if ended.gone:
+            return outcome
+        files = Files(
+            command=command,
+            side=side,
+            shared=left.shares_folder,
+            shim_shared=True,
+            owner=owner_of(""),
+            writable_root=True,
+        )
+        markers = await files.take_back(engine, left.id, outcome.exit_code)
+        return replace(outcome, markers=markers)
+
+    async def _removed(self, engine: Engine, container: str) -> None:
+        if not self._handing_over():
+            with anyio.move_on_after(60, shield=True):
+                await remove(engine, container, self._warn)
 
     async def _can_try_again(self, host: Host, options: DockerOptions, error: EngineError) -> bool:
         """Whether what kept the container from starting has been put right."""
@@ -131,15 +194,23 @@ class DockerRunner:
         )
 
     async def _run_once(
-        self, host: Host, files: Files, options: DockerOptions, image: Image, emit: Emit
+        self,
+        host: Host,
+        files: Files,
+        options: DockerOptions,
+        image: Image,
+        emit: Emit,
+        stack: AsyncExitStack,
     ) -> Outcome:
         owner = files.command.owner
+        run, kept = token_hex(8), not (options.delete and options.wait)
+        marks = labels(owner, self._instance, run)
         request = container_request(
             files.command,
             options,
             env=_environment(files.command, image),
             mounts=files.mounts(),
-            labels=labels(owner, self._instance, token_hex(8)),
+            labels={**marks, KEEP_LABEL: "true"} if kept else marks,
             log_driver=host.info.log_driver,
             strict=self._settings.docker_profile == "strict",
         )
@@ -147,9 +218,12 @@ class DockerRunner:
         started = False
 
         def keep() -> bool:
-            return started and not (options.delete and options.wait)
+            return started and (kept or self._handing_over())
 
-        async with made(host.engine, request, name, keep=keep, warn=self._warn) as id_:
+        note(files.side.outer, files.command, run, self._options.host)
+        async with AsyncExitStack() as mine:
+            making = made(host.engine, request, name, keep=keep, warn=self._warn)
+            id_ = await mine.enter_async_context(making)
             await files.put_in(host.engine, id_)
             container = Container(host.engine, id_, self._warn)
             if not options.wait:
@@ -158,9 +232,18 @@ class DockerRunner:
                 return Outcome(exit_code=0, details={"containerId": id_})
             attached = await host.engine.attach(id_)
             start_time = time.time()
+            output = Output(emit)
+
+            async def follow(scope: anyio.CancelScope) -> None:
+                await output.follow(attached, scope)
+
+            async def start() -> None:
+                await container.start()
+                note_started(files.side.outer)
+
             try:
                 started = True
-                ended = await self._to_end(host.engine, container, attached, options, emit)
+                ended = await self._to_end(container, output, follow, start, options)
             except EngineError:
                 started = False
                 raise
@@ -168,39 +251,42 @@ class DockerRunner:
                 with anyio.move_on_after(5, shield=True):
                     await attached.close()
             outcome = await judged(host.engine, container, ended, options, start_time, self._warn)
-            if ended.gone:
-                return outcome
-            markers = await files.take_back(host.engine, id_, outcome.exit_code)
-            return replace(outcome, markers=markers)
+            if not ended.gone:
+                markers = await files.take_back(host.engine, id_, outcome.exit_code)
+                outcome = replace(outcome, markers=markers)
+            stack.push_async_exit(mine.pop_all())
+            return outcome
 
     async def _to_end(
         self,
-        engine: Engine,
         container: Container,
-        attached: Attached,
+        output: Output,
+        follow: Callable[[anyio.CancelScope], Coroutine[Any, Any, None]],
+        start: Callable[[], Awaitable[None]] | None,
         options: DockerOptions,
-        emit: Emit,
     ) -> Ended:
         """Start the container and wait for its end; all that it printed was emitted."""
-        output = Output(emit)
         failed: RunnerUnavailable | None = None
         ended: Ended | None = None
         async with anyio.create_task_group() as group:
             # It goes on while the container is being stopped: its last words count.
             following = anyio.CancelScope(shield=True)
-            group.start_soon(output.follow, attached, following)
+            group.start_soon(follow, following)
             try:
-                await container.start()
+                if start is not None:
+                    await start()
                 ended = await container.ending(output, self._lost_after)
                 await output.drain(self._settings.pipe_grace.total_seconds())
             except RunnerUnavailable as error:
                 # Raised below, not here, where the task group would wrap it.
                 failed = error
             except BaseException:
+                if self._handing_over():
+                    raise
                 limit_s = options.kill_grace.total_seconds() + 30
                 # If the engine does not answer, its removal afterwards says so.
                 with anyio.move_on_after(limit_s, shield=True), suppress(RunnerUnavailable):
-                    await engine.kill(container.id, options.kill_grace)
+                    await container.kill(options.kill_grace)
                 with anyio.move_on_after(_LAST_WORDS_S, shield=True):
                     await output.ended.wait()
                 raise

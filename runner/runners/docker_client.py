@@ -158,6 +158,12 @@ class Engine:
                 return None
             raise
 
+    async def labelled(self, label: str) -> list[Json]:
+        """What a listing says of all containers with `label` (`name=value`)."""
+        params = {"all": "1", "filters": json.dumps({"label": [label]})}
+        async with self.request("GET", "containers/json", params=params) as response:
+            return await self._asked("containers", response.json())
+
     async def kill(self, container: str, grace: timedelta) -> None:
         """Stop a container, at once or with SIGTERM and `grace`; one that has ended is fine."""
         handle = self._docker.containers.container(container)

@@ -52,6 +52,10 @@ class Container:
         with suppress(EngineGone):
             await self._engine.start(self.id)
 
+    async def kill(self, grace: timedelta) -> None:
+        """Stop it, at once or with SIGTERM and `grace`; one that has ended is fine."""
+        await self._engine.kill(self.id, grace)
+
     async def ending(self, output: Output, lost_after: timedelta) -> Ended:
         """Wait for the end of the container, also across a restart of the engine.
 
@@ -142,7 +146,7 @@ async def made(
         with anyio.move_on_after(CLEANUP_LIMIT.total_seconds(), shield=True):
             half_made = await _lookup(engine, name, run, _LOOKUP_PAUSES_S)
             if half_made is not None:
-                await _remove(engine, half_made, _REMOVE_PAUSES_S, warn)
+                await remove(engine, half_made, warn)
         raise
     pauses_s = _REMOVE_PAUSES_S
     try:
@@ -154,11 +158,14 @@ async def made(
     finally:
         if not keep():
             with anyio.move_on_after(CLEANUP_LIMIT.total_seconds(), shield=True):
-                await _remove(engine, id_, pauses_s, warn)
+                await remove(engine, id_, warn, pauses_s)
 
 
-async def _remove(
-    engine: Engine, id_: str, pauses_s: Sequence[float], warn: Callable[[str], None]
+async def remove(
+    engine: Engine,
+    id_: str,
+    warn: Callable[[str], None],
+    pauses_s: Sequence[float] = _REMOVE_PAUSES_S,
 ) -> None:
     """Remove a container; an engine that is being restarted is waited for."""
     for pause_s in (*pauses_s, None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import aiohttp
@@ -39,6 +40,18 @@ class Output:
                 await self._send(Stream(message[0]), message[1])
                 await anyio.lowlevel.checkpoint()
         self.ended.set()
+
+    async def follow_log(self, engine: Engine, container: str, scope: anyio.CancelScope) -> None:
+        """Like `follow`, from the container's first line on: what the engine's log still has."""
+        # Whether the container is still there is found out elsewhere.
+        with scope, suppress(RunnerUnavailable):
+            await self.catch_up(engine, container)
+        self.ended.set()
+
+    @property
+    def may_lack_lines(self) -> bool:
+        """Whether the engine's log may have been too short for all that was printed."""
+        return max(self._sent.values()) >= _LOG_HOLDS_BYTES
 
     async def _next(self, attached: Attached) -> tuple[int, bytes] | None:
         try:

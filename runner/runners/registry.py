@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 from runner.errors import RunnerError
 from runner.runners.base import PullProgress, TaskRunner
 from runner.runners.process import ProcessRunner
-from runner.settings import Settings
+from runner.settings import INSTANCE_LABEL, Settings
 
 if TYPE_CHECKING:
     # What belongs to Docker is imported when Docker is used: aiohttp alone takes 0.1 s.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runner.runners.docker_host import Endpoint
     from runner.runners.docker_images import Image, PullTiming
     from runner.runners.docker_options import DockerOptions
+    from runner.runners.intents import Intent, Left
 
 
 def _ignore(_: object) -> None:
@@ -41,7 +42,8 @@ class TaskRunners:
     """Gives the ways of running commands; an async context manager.
 
     `progress` is told how the pull of an image gets on, `timing` says how patient it is.
-    `lost_after` is how long a task waits for an engine that went away while it ran.
+    `lost_after` is how long a task waits for an engine that went away while it ran. `instance`
+    marks the containers, by default as those of this machine and state folder.
     """
 
     def __init__(
@@ -51,12 +53,15 @@ class TaskRunners:
         *,
         timing: PullTiming | None = None,
         lost_after: timedelta = timedelta(minutes=1),
+        instance: str | None = None,
     ) -> None:
+        self.handing_over = False
+        """Set it before tasks are cancelled: their containers stay, for the next Eyas."""
         self._settings = settings
         self._progress = progress or _ignore
         self._timing = timing
         self._lost_after = lost_after
-        self._instance = instance_of(settings)
+        self._instance = instance or instance_of(settings)
         self._stack = AsyncExitStack()
         self._group: TaskGroup | None = None
         self._hosts: dict[Endpoint, Host] = {}
@@ -96,7 +101,62 @@ class TaskRunners:
         async def host() -> Host:
             return await self._host(options.host)
 
-        return DockerRunner(self._settings, options, host, self._instance, self._lost_after, warn)
+        return DockerRunner(
+            self._settings,
+            options,
+            host,
+            self._instance,
+            self._lost_after,
+            warn,
+            lambda: self.handing_over,
+        )
+
+    async def left_container(self, intent: Intent) -> Left | None:
+        """The container that an earlier Eyas has made for `intent`; None if there is none.
+
+        Raises:
+            RunnerUnavailable: the engine cannot be asked now.
+        """
+        from runner.runners.docker_request import RUN_LABEL
+        from runner.runners.intents import Left
+
+        engine = (await self._host(intent.host)).engine
+        for found in await engine.labelled(f"{RUN_LABEL}={intent.run}"):
+            container = await engine.inspect(str(found["Id"]))
+            if container is not None:
+                return Left(intent=intent, container=container)
+        return None
+
+    async def remove_container(self, left: Left) -> None:
+        """Remove a container that an earlier Eyas has left, whatever it is doing.
+
+        Raises:
+            RunnerUnavailable: the engine cannot be asked now, or refuses.
+        """
+        await (await self._host(left.intent.host)).engine.remove(left.id)
+
+    async def remove_orphans(self, known: Collection[str], older_than: timedelta) -> list[str]:
+        """Remove containers of this instance that nobody knows of; gives their names.
+
+        `known` are the values of the label `eyas.run` that somebody knows of.
+
+        Raises:
+            RunnerUnavailable: the engine cannot be asked now, or refuses.
+        """
+        import time
+
+        from runner.runners.docker_request import KEEP_LABEL, RUN_LABEL
+
+        engine = (await self._host(None)).engine
+        removed: list[str] = []
+        for found in await engine.labelled(f"{INSTANCE_LABEL}={self._instance}"):
+            labels: Mapping[str, str] = found.get("Labels") or {}
+            is_new = time.time() - float(found["Created"]) < older_than.total_seconds()
+            if is_new or KEEP_LABEL in labels or labels.get(RUN_LABEL) in known:
+                continue
+            await engine.remove(str(found["Id"]))
+            removed.append(str((found.get("Names") or [found["Id"]])[0]).lstrip("/"))
+        return removed
 
     async def image(self, options: DockerOptions, warn: Callable[[str], None] = _ignore) -> Image:
         """The image that `options` name, pulled first if their policy says so.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.errors import RunnerUnavailable
+from runner.model.execution import new_id
 from runner.settings import TEMP_PREFIX
 
 NAME = "markers"
@@ -28,7 +28,8 @@ class SideFolder:
 
     def __init__(self, tmp_dir: Path, *, open_to_all: bool = False) -> None:
         try:
-            self._outer = Path(tempfile.mkdtemp(prefix=TEMP_PREFIX + "side-", dir=tmp_dir))
+            self._outer = tmp_dir / f"{TEMP_PREFIX}side-{new_id()}"
+            self._outer.mkdir(mode=0o700)
         except OSError as error:
             raise RunnerUnavailable(
                 f"Cannot write to the temporary directory {tmp_dir}: {error.strerror}"
@@ -44,10 +45,26 @@ class SideFolder:
         """The side file; there is none until a script has sent something."""
         return self.path / NAME
 
+    @property
+    def outer(self) -> Path:
+        """The folder around it, which is ours alone."""
+        return self._outer
+
+    @classmethod
+    def at(cls, outer: Path) -> SideFolder:
+        """The folder of a command that an earlier Eyas began, by its `outer`."""
+        found = cls.__new__(cls)
+        found._outer, found.path = outer, outer / "side"
+        return found
+
     def __enter__(self) -> SideFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Delete the folder."""
         shutil.rmtree(self._outer, ignore_errors=True)
 
     def markers(self) -> Sequence[str]:

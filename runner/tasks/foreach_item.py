@@ -13,59 +13,32 @@ import anyio.to_thread
 
 from runner.errors import TaskFailed
 from runner.model.execution import Execution, Level, new_id
-from runner.model.flow import Flow, Task
 from runner.model.state import State
 from runner.runners.properties import parse_size
 from runner.tasks.context import Child, Finished, FlowContext, Result, RunContext
+from runner.tasks.hidden import ITEMS, MERGE, SPLIT, TYPE, hidden_task
 from runner.tasks.registry import flowable, starting, task
 from runner.tasks.splitting import Cut, split_file
 from runner.tasks.storage import store, stored
 from runner.tasks.subflow import child_of, link, starts_anew
 from runner.tasks.work_folder import work_folder
 
-TYPE = "io.kestra.plugin.core.flow.ForEachItem"
-_SPLIT = f"{TYPE}$ForEachItemSplit"
-_ITEMS = f"{TYPE}$ForEachItemExecutable"
-_MERGE = f"{TYPE}$ForEachItemMergeOutputs"
 _WORST_FIRST = (State.FAILED, State.KILLED, State.WARNING)
-
-
-def hidden_tasks(parent: Task) -> tuple[Task, ...]:
-    """The tasks that a ForEachItem runs in order, which its author does not see in the flow."""
-    steps = {"split": _SPLIT, "items": _ITEMS, "merge": _MERGE}
-    return tuple(_hidden(parent, step, type_) for step, type_ in steps.items())
-
-
-def _hidden(parent: Task, step: str, type_: str, **more: Any) -> Task:
-    return Task(
-        id=f"{parent.id}_{step}",
-        type=type_,
-        properties={**parent.properties, **more},
-        log_level=parent.log_level,
-    )
-
-
-def all_tasks(flow: Flow) -> Iterator[Task]:
-    """Every task of the flow in file order, hidden ones too."""
-    for each in flow.walk():
-        yield each
-        if each.type == TYPE:
-            yield from hidden_tasks(each)
 
 
 @flowable(TYPE)
 async def for_each_item(ctx: FlowContext) -> None:
     """Split the items, run a flow for each batch, and gather what those gave."""
     more: dict[str, Any] = {}
-    for step, type_ in (("split", _SPLIT), ("items", _ITEMS), ("merge", _MERGE)):
-        hidden = _hidden(ctx.task, step, type_, **more)
+    for step, type_ in (("split", SPLIT), ("items", ITEMS), ("merge", MERGE)):
+        hidden = hidden_task(ctx.task, step, type_, **more)
         if not await ctx.run([hidden]):
             return
         given = [run.outputs for run in ctx.children() if run.task_id == hidden.id]
         more.update(given[-1] or {})
 
 
-@task(_SPLIT)
+@task(SPLIT)
 async def split(ctx: RunContext) -> Result:
     """Store the batches as files; `splits` is a file that lists them."""
     uri = await ctx.text("items") or ""
@@ -100,7 +73,7 @@ def _cut(batch: Mapping[str, Any]) -> Cut:
     )
 
 
-@starting(_ITEMS)
+@starting(ITEMS)
 async def items(ctx: FlowContext) -> Result:
     """Start an execution for each batch, and wait for them all unless `wait` is false."""
     batches = await _batches(ctx)
@@ -177,7 +150,7 @@ def _state(ctx: FlowContext, ended: Sequence[Finished]) -> State:
     return next((state for state in _WORST_FIRST if state in states), State.SUCCESS)
 
 
-@task(_MERGE)
+@task(MERGE)
 async def merge(ctx: RunContext) -> Result:
     """Store the outputs of all executions as one file, a line each, if there are any."""
     base = ctx.task.properties.get("subflowOutputsBaseUri")

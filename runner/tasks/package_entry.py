@@ -88,9 +88,12 @@ class Entry:
         target = f"{_INSIDE}/{self.manifest.key[:16]}"
         return ReadOnly(folder=self.library, root=root, target=target)
 
-    def touch(self) -> None:
-        """Remember that it is used now."""
-        (self.folder / _USED).touch()
+    def touch(self, when: datetime | None = None) -> None:
+        """Remember that it was used, now unless `when` says otherwise."""
+        file = self.folder / _USED
+        file.touch()
+        if when is not None:
+            os.utime(file, (when.timestamp(), when.timestamp()))
 
     def files(self) -> Sequence[str]:
         """The paths of its files, below the folder of the packages."""

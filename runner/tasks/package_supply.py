@@ -16,6 +16,9 @@ from runner.tasks.package_entry import Entry, Manifest
 from runner.tasks.package_recipe import Recipe, shown
 from runner.tasks.python_tools import Around
 
+PACKAGES = "Packages"
+"""How the line of a log begins that says which packages a task was given."""
+
 _OVERDUE = 7
 """A set this many times older than it should get is made anew before it is used."""
 
@@ -30,8 +33,8 @@ async def obtain(
 ) -> Entry:
     """The set that `recipe` leads to, from the cache if it is there; kept until `until` is closed.
 
-    `source` is the folder that has the recipe's local packages. `since`: a set made before is not
-    good enough.
+    `source` is the folder that has the recipe's local packages. `since`: a set without fixed
+    versions that was made before is not good enough.
 
     Raises:
         TaskFailed: it is not there and could not be made.
@@ -42,9 +45,10 @@ async def obtain(
 
     def good(entry: Entry) -> bool:
         manifest = entry.manifest
-        if since is not None and manifest.created < since:
-            return False
-        return not manifest.floating or now - manifest.created < settings.package_refresh * _OVERDUE
+        if not manifest.floating:
+            return True
+        fresh = since is None or manifest.created >= since
+        return fresh and now - manifest.created < settings.package_refresh * _OVERDUE
 
     if known is None or not (good(known) or settings.offline):
         try:
@@ -78,10 +82,8 @@ async def _made(
 
         return await built(around, recipe, folder, source)
 
-    begin = utc_now()
     entry = await cache.built(recipe.key, until, build, good)
-    if entry.manifest.created < begin:
-        _tell(around, entry, begin)
+    _tell(around, entry, utc_now())
     return entry
 
 
@@ -89,6 +91,6 @@ def _tell(around: Around, entry: Entry, now: datetime) -> None:
     """Log what is reused, from when."""
     manifest = entry.manifest
     names = ", ".join(manifest.names) or "none"
-    around.log(Level.DEBUG, f"Packages installed on {manifest.made_on} are reused: {names}")
+    around.log(Level.DEBUG, f"{PACKAGES} of {manifest.made_on}: {names}")
     if manifest.floating and now - manifest.created >= around.settings.package_refresh:
         around.log(Level.DEBUG, "They may not be the newest: `eyas cache prefetch` renews them")

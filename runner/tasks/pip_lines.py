@@ -48,7 +48,7 @@ _URL = re.compile(r"https?://\S+\.(?:whl|tar\.gz|zip)(?:#\S+)?")
 _FILE_OPTION = re.compile(
     r"(?:-i|--index-url|--extra-index-url|--trusted-host)[ =]\S+|--pre|--prefer-binary"
 )
-_UNSAFE = re.compile(r"[$`\\*?#{}\r\n]|(?:^|\s)~|!(?!=)")
+_UNSAFE = re.compile(r"[$`\\?#{}\r\n]|(?<!=\d\.)(?<!\.\d\.)\*|(?:^|\s)~|!(?!=)")
 _OTHER_INSTALLS = re.compile(
     r"\b(?:pip3?|uv|uvx|pipx|conda|mamba|poetry|pipenv|easy_install|get-pip|ensurepip)\b"
     r"(?![^\n]*\b(?:list|freeze|show|check|--version)\b)"
@@ -164,6 +164,8 @@ def _is_requirement(word: str, folder: Path) -> bool:
     """Whether a word names a package of an index, or of the web; not a file or folder here."""
     if _URL.fullmatch(word):
         return True
+    if word.lower().endswith((".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2")):
+        return False
     match = _REQUIREMENT.fullmatch(word)
     return match is not None and not (folder / match["name"]).exists()
 

@@ -22,6 +22,9 @@ from runner.tasks.pip_lines import Install, leading_installs
 from runner.tasks.python_tools import Tools
 from runner.tasks.script_lines import is_shell
 
+NOT_IN_ADVANCE, AS_WRITTEN = "Not installed in advance", "Installed as it is written"
+"""How the lines of a log begin that say why `beforeCommands` are run as they are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installs:
@@ -64,10 +67,10 @@ class Installs:
             if settings.offline:
                 raise
             # It fails again then, with the lines and the status that it has everywhere.
-            self.tools.debug(f"Not installed in advance: {str(error).splitlines()[-1]}")
+            self.tools.debug(f"{NOT_IN_ADVANCE}: {str(error).splitlines()[-1]}")
             return self.before, ()
         if not entry.manifest.faithful:
-            self.tools.debug(f"Run as it is written: {entry.manifest.why_not}")
+            self.tools.debug(f"{AS_WRITTEN}: {entry.manifest.why_not}")
             return self.before, ()
         rest = self.before[len(installs) :]
         if self.image is None:

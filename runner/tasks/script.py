@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from runner.errors import ExitStatus, RunnerUnavailable, TaskFailed
+from runner.errors import ExitStatus, RenderFailed, RunnerUnavailable, TaskFailed
 from runner.model.convert import json_text
 from runner.model.execution import Level, Outputs, new_id
 from runner.model.texts import without_nulls
@@ -65,6 +65,17 @@ async def run_commands(ctx: RunContext) -> Result:
     """Run the property `commands`, one line after the other in one shell."""
     async with _attempt(ctx) as attempt:
         return await attempt.run(is_script=False)
+
+
+async def prepare_packages(ctx: RunContext) -> None:
+    """Have the packages of a script task in the cache.
+
+    Raises:
+        RenderFailed: they depend on what is known only when the task runs.
+        TaskFailed: they cannot be had.
+    """
+    async with _attempt(ctx) as attempt:
+        await attempt.prepare()
 
 
 @asynccontextmanager
@@ -144,6 +155,21 @@ class _Attempt:
         )
         executed = await self._execute(argv, env, reads, keeps_files=bool(patterns))
         return await self._end(executed, patterns)
+
+    async def prepare(self) -> None:
+        """Do what comes before the command, as far as it is about packages."""
+        ctx, properties = self.ctx, self.ctx.task.properties
+        with ExitStack() as until:
+            # A script may well need what is not known yet: packages seldom do.
+            with suppress(RenderFailed):
+                await self._stage(is_script="script" in properties)
+            env = await environment(ctx, self.language, self.folder, self.output_dir)
+            programs = await self._programs(env, until)
+            before = await self._lines("beforeCommands")
+            if self.name in ("python", "shell") and may_install(before):
+                interpreter = await ctx.texts("interpreter", **self.more)
+                rest = [str(properties.get(name)) for name in ("script", "commands")]
+                await self._installed(before, rest, interpreter, {**env, **programs.env}, until)
 
     async def _stage(self, is_script: bool) -> str | Path | None:
         """Put the files into the folder. The script's text or file; None for Commands."""

@@ -69,6 +69,8 @@ async def choose_place(ctx: RunContext, user: str | None, more: Mapping[str, obj
         if not image:
             raise TaskFailed("Missing image: set `containerImage`")
         options = replace(options, image=image)
+    if ctx.settings.offline:
+        options = replace(options, pull_policy="NEVER")
     if options.user is None and user is not None:
         options = replace(options, user=user)
     return Place(options, image)

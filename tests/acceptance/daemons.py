@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from conftest import Eyas
+from command import Eyas
 
 from runner.model.state import State
 from runner.store.reader import open_reader

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Eyas
+from command import Eyas
 
 PROCESS = "{type: io.kestra.plugin.core.runner.Process}"
 
@@ -58,6 +58,13 @@ def test_a_script_talks_back_without_installing_anything(eyas: Eyas) -> None:
     assert "use.value = 4" in ended.stdout
     assert "count.rows = 3 (counter) table=t" in ended.stdout
     assert "test.acceptance.talk SUCCESS" in ended.stdout
+
+
+def test_a_heading_without_anything_under_it_is_left_out(eyas: Eyas) -> None:
+    ended = eyas("run", eyas.flow("nothing", shell("s", "echo hi")))
+
+    assert ended.returncode == 0, ended.stderr
+    assert "Outputs" not in ended.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Eyas
+from command import Eyas
 from daemons import Daemon
 
 

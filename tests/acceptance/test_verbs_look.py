@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Eyas
+from command import Eyas
 from daemons import Daemon
 
 from runner.model.state import State

@@ -12,18 +12,14 @@ import anyio.to_thread
 import pytest
 from live_daemon import Daemon, Start
 
-from runner.api.app import OPEN, WEBHOOKS, Route, routes
+from runner.api.app import OPEN, Route, routes
 from runner.daemon import check_exposure
 from runner.errors import SettingInvalid
 from runner.settings import Settings
 
 TOKEN = "t0ken-for-tests"
 
-PROTECTED = [
-    route
-    for route in routes()
-    if (route.method, route.pattern) not in OPEN and WEBHOOKS not in route.pattern
-]
+PROTECTED = [route for route in routes() if not route.is_open]
 
 
 def filled(route: Route) -> str:

@@ -6,6 +6,7 @@ from runner.expr.context import Arguments
 from runner.expr.faults import Fault
 from runner.expr.jsontext import read_json
 from runner.expr.registry import function
+from runner.expr.values import is_text
 
 
 def _source(arguments: Arguments, name: str, *, null_passes: bool = True) -> str | None:
@@ -15,7 +16,7 @@ def _source(arguments: Arguments, name: str, *, null_passes: bool = True) -> str
     text = arguments.get(name)
     if text is None and null_passes:
         return None
-    if not isinstance(text, str):
+    if not is_text(text):
         raise Fault(f"{arguments.called} expects an argument '{name}' with type string.")
     return text
 

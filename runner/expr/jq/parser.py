@@ -11,7 +11,7 @@ from runner.expr.jq.values import JqSyntax, Json
 from runner.expr.limits import Budget
 
 _TOKEN = re.compile(
-    r"""(?:\s|\#[^\n]*)*(?:
+    r"""(?:\s|\#[^\n]*)*+(?:
       (?P<field>\.[A-Za-z_]\w*)
     | (?P<dots>\.\.)
     | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
@@ -26,7 +26,7 @@ _TOKEN = re.compile(
 _KEYWORDS = frozenset(
     ("and", "or", "as", "def", "if", "then", "elif", "else", "end", "reduce", "foreach")
 ).union(("try", "catch", "label", "import", "include", "__loc__"))
-_MOST_DEPTH = 100
+_MOST_DEPTH = 40
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"'}
 
 Operation = Callable[[Json, Json, Budget], Json]
@@ -446,8 +446,8 @@ class _Parser:
     def field(self) -> tuple[tree.Node, tree.Node]:
         """Parse one field of an object."""
         if self.kind == "variable":
-            name = self.advance()[1:]
-            return tree.Literal(name), tree.Variable(name)
+            name = self.value[1:]
+            return tree.Literal(name), self.bare_term()
         if self.take("("):
             key = self.pipe()
             self.expect(")")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from expression_cases import FixedServices
+
 from runner.expr import Scope, render
 from runner.expr.reference import examples, page, summary
 from runner.expr.registry import Member, find, names, registered

@@ -1,0 +1,118 @@
+"""What was about to be run in a container, noted before the container is made (reliability D1).
+
+The note stands in the private folder of the command, so that it goes when the command's result is
+stored. A next Eyas finds by it what a killed one has left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.runners.base import Command
+from runner.settings import TEMP_PREFIX
+
+_INTENT, _STARTED = "intent", "started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One container that was to be made.
+
+    `run` is the value of its label `eyas.run`, `host` what the flow says of the engine. `main`: it
+    runs the task's own command. `started`: unix time by which it was known to run; None: not known.
+    """
+
+    run: str
+    task_run_id: str
+    attempt: int
+    host: str | None
+    main: bool
+    workdir: Path
+    output_dir: Path | None
+    folder: Path
+    started: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """A container that an earlier Eyas has left: what it was for, and what the engine says."""
+
+    intent: Intent
+    container: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return str(self.container["Id"])
+
+    @property
+    def status(self) -> str:
+        """`created`, `running`, `paused`, `exited`..."""
+        return str(self.container["State"]["Status"])
+
+    @property
+    def shares_folder(self) -> bool:
+        """Whether the working directory is mounted, and not copied."""
+        mounts: list[Mapping[str, Any]] = self.container.get("Mounts") or []
+        workdir = str(self.intent.workdir)
+        return any(m.get("Type") == "bind" and m.get("Destination") == workdir for m in mounts)
+
+
+def note(folder: Path, command: Command, run: str, host: str | None) -> None:
+    """Note in `folder` that a container with label `run` is about to be made for `command`."""
+    owner = command.owner
+    data = {
+        "run": run,
+        "task_run_id": owner.task_run_id,
+        "attempt": owner.attempt,
+        "host": host,
+        "main": command.main,
+        "workdir": str(command.workdir),
+        "output_dir": str(command.output_dir) if command.output_dir else None,
+    }
+    half = folder / f"{_INTENT}.new"
+    half.write_text(json.dumps(data))
+    half.rename(folder / _INTENT)
+
+
+def note_started(folder: Path) -> None:
+    """Note that the container has started."""
+    (folder / _STARTED).touch()
+
+
+def read_intents(tmp_dir: Path) -> list[Intent]:
+    """Every note below the folder for temporary files."""
+    found = (_read(folder) for folder in tmp_dir.glob(f"{TEMP_PREFIX}side-*"))
+    return [intent for intent in found if intent is not None]
+
+
+def _read(folder: Path) -> Intent | None:
+    try:
+        data: dict[str, Any] = json.loads((folder / _INTENT).read_text())
+        output_dir = data["output_dir"]
+        return Intent(
+            run=data["run"],
+            task_run_id=data["task_run_id"],
+            attempt=data["attempt"],
+            host=data["host"],
+            main=data["main"],
+            workdir=Path(data["workdir"]),
+            output_dir=Path(output_dir) if output_dir else None,
+            folder=folder,
+            started=_time_of(folder / _STARTED),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        # None was written: nothing was made.
+        return None
+
+
+def _time_of(file: Path) -> float | None:
+    try:
+        return os.stat(file).st_mtime  # noqa: PTH116
+    except FileNotFoundError:
+        return None
