@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import anyio
 
 from runner.model.execution import Execution, Level, LogBatch, Metric, TaskRun
 from runner.model.flow import Flow
@@ -65,30 +66,39 @@ class DisplayedStore(MemoryStore):
     def __init__(self, display: Display) -> None:
         super().__init__()
         self._display = display
+        self.lost: OSError | None = None
+        """Why the output went nowhere, if it did."""
+        self.stop = anyio.Event()
+        """Set when the output went nowhere (`eyas run | head`): the run is for nothing then."""
 
     async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
         """Keep the facts, and show what changed."""
         await super().save(execution, runs)
-        with _reader_may_leave():
+        with self._showing():
             self._display.changed(execution, runs)
 
     async def append(self, batches: Sequence[LogBatch], metrics: Sequence[Metric] = ()) -> None:
         """Show the lines, keep the metrics."""
-        with _reader_may_leave():
+        with self._showing():
             for batch in batches:
                 self._display.lines(batch)
             sys.stdout.flush()
         await super().append((), metrics)
 
+    @contextmanager
+    def _showing(self) -> Generator[None]:
+        """Take note when what is shown goes nowhere."""
+        try:
+            yield
+        except OSError as error:
+            self.lost = self.lost or error
+            drop_output()
+            self.stop.set()
 
-@contextmanager
-def _reader_may_leave() -> Generator[None]:
-    """End the run as SIGTERM would when nobody reads its output any more (`eyas run | head`)."""
-    try:
-        yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        signal.raise_signal(signal.SIGTERM)
+
+def drop_output() -> None:
+    """Let what is still to be written go nowhere: it could not be written where it belongs."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def display_of(format_: Format, flow: Flow) -> Display:

@@ -19,7 +19,9 @@ from runner.model.flow import Flow
 from runner.model.state import State
 
 if TYPE_CHECKING:
-    from runner.cli.display import Display
+    from anyio import Event
+
+    from runner.cli.display import Display, DisplayedStore
     from runner.engine.engine import Engine
     from runner.settings import Settings
 
@@ -173,24 +175,49 @@ async def _run(
         TaskRunners(settings, progress=display.progress) as runners,
         Engine(settings, store, NeighbourFlows(flow, settings), storage, kv, runners) as engine,
     ):
-        ended = await _started_and_ended(engine, flow, inputs, labels)
+        ended = await _started_and_ended(engine, store, flow, inputs, labels)
     if isinstance(ended, RunnerError):
         raise ended
-    display.ended(ended, await store.task_runs(ended.id), await store.metrics(ended.id))
+    await _show_end(display, store, ended)
     if ended.state in (State.SUCCESS, State.WARNING):
         return SUCCESS
     return CANCELLED if ended.state in (State.KILLED, State.CANCELLED) else FAILED
 
 
+async def _show_end(display: Display, store: DisplayedStore, ended: Execution) -> None:
+    """Show what came of the execution.
+
+    Raises:
+        BrokenPipeError: nobody reads the output any more.
+        RunnerUnavailable: this output, or an earlier one, could not be written.
+    """
+    from runner.cli.display import drop_output
+
+    try:
+        if store.lost is not None:
+            raise store.lost
+        display.ended(ended, await store.task_runs(ended.id), await store.metrics(ended.id))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise RunnerUnavailable(f"the output cannot be written: {error.strerror}") from error
+
+
 async def _started_and_ended(
-    engine: Engine, flow: Flow, inputs: Mapping[str, Any], labels: Sequence[Label]
+    engine: Engine,
+    store: DisplayedStore,
+    flow: Flow,
+    inputs: Mapping[str, Any],
+    labels: Sequence[Label],
 ) -> Execution | RunnerError:
     """The ended execution, or why none was started: raised in a task group it would be wrapped."""
     try:
         execution = await engine.start(flow, inputs=inputs, labels=labels)
     except RunnerError as error:
         return error
-    return await _until_done(engine, execution)
+    return await _until_done(engine, execution, store.stop)
 
 
 async def _with_runner(settings: Settings, flow: Flow, display: Display) -> Settings:
@@ -229,8 +256,11 @@ def _wants_container(properties: Mapping[str, Any]) -> bool:
     return not isinstance(runner, dict) or cast("dict[str, Any]", runner).get("type") != _PROCESS
 
 
-async def _until_done(engine: Engine, execution: Execution) -> Execution:
-    """Wait for the execution's end; the first signal kills it in order, the second at once."""
+async def _until_done(engine: Engine, execution: Execution, stop: Event) -> Execution:
+    """Wait for the execution's end; the first signal kills it in order, the second at once.
+
+    `stop` kills it in order as well.
+    """
     import anyio
 
     async with anyio.create_task_group() as group:
@@ -246,7 +276,12 @@ async def _until_done(engine: Engine, execution: Execution) -> Execution:
                         await anext(signals)
                     os._exit(CANCELLED)
 
+        async def give_up() -> None:
+            await stop.wait()
+            await _kill(engine, execution.id)
+
         group.start_soon(obey)
+        group.start_soon(give_up)
         await engine.wait_until_done(execution.id)
         group.cancel_scope.cancel()
     return await engine.store.execution(execution.id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import NoReturn, cast
 
 from runner.expr.faults import Fault
@@ -28,12 +29,15 @@ from runner.expr.values import (
     temporal,
 )
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 _SAFE_IN_LIST = frozenset({str, int, bool, type(None)})
 _SAFE_IN_MAP = frozenset({str, int, bool})
-_TEXT_ONLY = frozenset({str})
 _CONTROL = re.compile(r"\\(?:u00([01][0-9a-f])|.)", re.DOTALL)
 _IDENTIFIER = re.compile(r"[\w$]")
+
+# Numbers that Java writes in another way: 8 digits before the point, or an exponent. Each pattern
+# begins with a letter that the engine can look for quickly.
+_LONG_NUMBER = re.compile(r"\.(?<=[0-9]{8}\.)")
+_EXPONENT = re.compile(r"e(?<=[0-9]e)[-+][0-9]")
 
 
 def to_json(value: object) -> str:
@@ -52,18 +56,75 @@ def to_json(value: object) -> str:
 
 def write_json(value: object, budget: Budget) -> str:
     """Give `value` as compact JSON; null is `null`."""
-    writer = _Preparation(budget)
-    ready = writer.prepare(value, 0)
-    try:
-        text = _ENCODER.encode(ready)
-    except ValueError as error:  # an integer of more digits than Python writes
-        raise Fault("The number has too many digits") from error
+    text = None if budget.built or not _looks_plain(value, 0) else _plain_json(value)
+    if text is None:
+        text = _prepared_json(value, budget)
     budget.spend(len(text))
-    if "\\u00" in text:
-        text = _CONTROL.sub(_upper_hex, text)
-    if writer.mark:
-        text = re.sub(f'"{writer.mark}([^"]*)"', r"\1", text)
-    return text
+    return _CONTROL.sub(_upper_hex, text) if "\\u00" in text else text
+
+
+class _NotPlain(Exception):
+    """The value has something in it that the C encoder does not know."""
+
+
+def _not_plain(_: object) -> NoReturn:
+    raise _NotPlain
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+_PLAIN_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_not_plain
+)
+
+
+def _looks_plain(value: object, depth: int) -> bool:
+    """Tell from its first parts whether `value` may need no change, to save the attempt."""
+    if isinstance(value, dict):
+        items = list(islice(cast("dict[str, object]", value).values(), 20))
+        return depth > 5 or (
+            None not in items and all(_looks_plain(item, depth + 1) for item in items)
+        )
+    if isinstance(value, list):
+        items = cast("list[object]", value)[:2]
+        return depth > 5 or all(_looks_plain(item, depth + 1) for item in items)
+    return not isinstance(value, float) or not value or 1e-3 <= abs(value) < 1e7
+
+
+def _plain_json(value: object) -> str | None:
+    """Give the JSON of data that needs no change, or None when it may need one.
+
+    For values of the context only: what a template builds can share its parts with itself, and a
+    small value be gigabytes of text.
+    """
+    try:
+        text = _PLAIN_ENCODER.encode(value)
+    except (_NotPlain, TypeError, ValueError, RecursionError):
+        return None
+    if ":null" in text or "0.000" in text or "NaN" in text or "Infinity" in text:
+        return None
+    return None if _LONG_NUMBER.search(text) or _EXPONENT.search(text) else text
+
+
+def _prepared_json(value: object, budget: Budget) -> str:
+    """Give the JSON of any value, by way of a copy in which the C encoder makes no difference."""
+    mark = "\x01"
+    while True:
+        writer = _Preparation(budget, mark)
+        ready = writer.prepare(value, 0)
+        budget.spend_items(writer.handled)
+        try:
+            text = _ENCODER.encode(ready)
+        except ValueError as error:  # an integer of more digits than Python writes
+            raise Fault("The number has too many digits") from error
+        if not writer.marked:
+            return text
+        encoded = _ENCODER.encode(mark)
+        start, end = encoded[:-1], encoded[1:]
+        if text.count(start) == text.count(end) == writer.marked:
+            return text.replace(start, "").replace(end, "")
+        import os
+
+        mark = f"\x01{os.urandom(9).hex()}"  # the data has strings that look like a mark
 
 
 def _upper_hex(found: re.Match[str]) -> str:
@@ -71,14 +132,23 @@ def _upper_hex(found: re.Match[str]) -> str:
     return f"\\u00{digits.upper()}" if digits else found.group()
 
 
+_KEPT_NUMBERS = 10_000
+
+
 class _Preparation:
-    """Replaces, in a copy, what the C encoder would write in another way than Java."""
+    """Replaces, in a copy, what the C encoder would write in another way than Java.
 
-    __slots__ = ("budget", "mark")
+    What must stand without quotes becomes a string between two `mark`s; `marked` counts them.
+    """
 
-    def __init__(self, budget: Budget) -> None:
+    __slots__ = ("budget", "handled", "mark", "marked", "texts")
+
+    def __init__(self, budget: Budget, mark: str) -> None:
         self.budget = budget
-        self.mark = ""
+        self.mark = mark
+        self.marked = 0
+        self.handled = 0
+        self.texts: dict[float, str] = {}
 
     def prepare(self, value: object, depth: int) -> object:
         """Give `value` itself when it can be written as it is, otherwise a changed copy."""
@@ -92,28 +162,44 @@ class _Preparation:
             return self._number(value)
         return self._other(value, depth)
 
-    def _items(self, items: list[object], depth: int) -> object:
+    def _count(self, items: int, depth: int) -> None:
+        """Count what is handled; the budget is asked only now and then."""
+        self.handled += items + 1
+        if self.handled > 50_000:
+            self.budget.spend_items(self.handled)
+            self.handled = 0
         if depth > MAX_DEPTH:
             raise Fault(f"The value has more than {MAX_DEPTH} lists and maps inside one another")
-        self.budget.spend_items(len(items) + 1)
+
+    def _items(self, items: list[object], depth: int) -> object:
+        self._count(len(items), depth)
         if _SAFE_IN_LIST.issuperset(map(type, items)):
             return items
         below, prepare = depth + 1, self.prepare
         return [prepare(item, below) for item in items]
 
     def _map(self, entries: Mapping[object, object], depth: int) -> object:
-        if depth > MAX_DEPTH:
-            raise Fault(f"The value has more than {MAX_DEPTH} lists and maps inside one another")
-        self.budget.spend_items(len(entries) + 1)
-        if _TEXT_ONLY.issuperset(map(type, entries)) and isinstance(entries, dict):
-            if _SAFE_IN_MAP.issuperset(map(type, entries.values())):
-                return entries
-            below, prepare = depth + 1, self.prepare
-            return {
-                key: item if type(item) is str else prepare(item, below)
-                for key, item in entries.items()
-                if item is not None
-            }
+        self._count(len(entries), depth)
+        changed: dict[object, object] | None = None if isinstance(entries, dict) else dict(entries)
+        for key, item in entries.items():
+            kind = type(item)
+            new = item
+            if kind is float:
+                number = cast("float", item)
+                new = item if 1e-3 <= number < 1e7 else self._number(number)
+            elif kind not in _SAFE_IN_MAP and item is not None:
+                new = self.prepare(item, depth + 1)
+            if type(key) is not str:
+                return self._with_text_keys(entries, depth)
+            if new is not item or item is None:
+                changed = dict(entries) if changed is None else changed
+                if item is None:
+                    del changed[key]
+                else:
+                    changed[key] = new
+        return entries if changed is None else changed
+
+    def _with_text_keys(self, entries: Mapping[object, object], depth: int) -> object:
         return {
             self._key(key): self.prepare(item, depth + 1)
             for key, item in entries.items()
@@ -122,9 +208,7 @@ class _Preparation:
 
     def _key(self, key: object) -> str:
         if key is None:
-            raise Fault(
-                "Null key for a Map not allowed in JSON (use a converting NullKeySerializer?)"
-            )
+            raise Fault("Null key for a Map not allowed in JSON")
         return string_form(key, self.budget)
 
     def _number(self, value: float) -> object:
@@ -132,17 +216,22 @@ class _Preparation:
             return self._raw(float32_text(value))
         if 1e-3 <= value < 1e7 or value == 0 or -1e7 < value <= -1e-3:
             return value
+        found = self.texts.get(value)
+        if found is not None:
+            self.marked += 1
+            return found
         text = double_text(value)
-        # Jackson quotes what JSON has no number for.
-        return text if text[-1] in "Ny" else self._raw(text)
+        if text[-1] in "Ny":
+            return text  # Jackson quotes what JSON has no number for
+        raw = self._raw(text)
+        if len(self.texts) < _KEPT_NUMBERS:
+            self.texts[value] = raw
+        return raw
 
     def _raw(self, text: str) -> str:
         """Give a string that stands for `text` written without quotes."""
-        if not self.mark:
-            import os
-
-            self.mark = f"@{os.urandom(9).hex()}@"
-        return self.mark + text
+        self.marked += 1
+        return f"{self.mark}{text}{self.mark}"
 
     def _other(self, value: object, depth: int) -> object:
         if is_decimal(value):

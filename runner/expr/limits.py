@@ -29,11 +29,16 @@ MAX_INT_BITS = 13_000
 
 
 class Budget:
-    """What is left of the limits during one rendering (shared with what `render()` renders)."""
+    """What is left of the limits during one rendering (shared with what `render()` renders).
 
-    __slots__ = ("characters", "depth", "items", "rounds", "until")
+    `built` says that the template has made a list or map: only such values can share their parts
+    with themselves, and be much larger written than they are in memory.
+    """
+
+    __slots__ = ("built", "characters", "depth", "items", "rounds", "until")
 
     def __init__(self) -> None:
+        self.built = False
         self.characters = MAX_CHARACTERS
         self.items = MAX_ITEMS
         self.rounds = MAX_RANGE

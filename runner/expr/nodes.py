@@ -175,6 +175,7 @@ class ListOf(Node):
 
     def evaluate(self, context: Context) -> object:
         """Give a new list."""
+        context.budget.built = True
         return [item.evaluate(context) for item in self.items]
 
 
@@ -189,6 +190,7 @@ class MapOf(Node):
 
     def evaluate(self, context: Context) -> object:
         """Give a new map; of two equal keys the later one counts."""
+        context.budget.built = True
         result: dict[object, object] = {}
         for key_node, value_node in self.entries:
             key = key_node.evaluate(context)
@@ -505,8 +507,10 @@ def applied(node: Node, member: Member, arguments: Arguments, *input: object) ->
         raise
     if isinstance(result, str):
         arguments.context.budget.spend(len(result))
-    elif is_items(result):
-        arguments.context.budget.spend_items(len(result))
+    elif result is not None and not isinstance(result, bool):
+        arguments.context.budget.built = True
+        if is_items(result):
+            arguments.context.budget.spend_items(len(result))
     if member.since:
         arguments.context.services.warn(
             f"The {member.kind} '{member.name}' needs Kestra {member.since}; "

@@ -37,6 +37,7 @@ def add(left: object, right: object, budget: Budget) -> object:
         return text
     if is_list(left):
         more = list(right) if is_collection(right) else [right]
+        budget.built = True
         budget.spend_items(len(left) + len(more))
         return [*left, *more]
     return arithmetic("+", left, right)
@@ -47,6 +48,7 @@ def subtract(left: object, right: object, budget: Budget) -> object:
     if not is_list(left):
         return arithmetic("-", left, right)
     budget.spend_items(len(left))
+    budget.built = True
     if is_collection(right):
         gone = ItemSet(right, budget)
         return [item for item in left if item not in gone]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from threading import Lock
 from typing import cast
 
@@ -38,8 +37,10 @@ class _Cache:
         template = self._templates.get(text)
         if template is None:
             return self._add(text, parse(text))
-        with suppress(KeyError):  # another thread may have dropped it just now
+        try:
             self._templates.move_to_end(text)
+        except KeyError:
+            return template  # another thread has dropped it just now
         return template
 
     def _add(self, text: str, template: Template) -> Template:

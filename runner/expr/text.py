@@ -96,12 +96,12 @@ def int_text(value: int) -> str:
 
 def double_text(value: float) -> str:
     """Give a double as Java prints it: `1.0`, `0.001`, `1.0E7`, `1.0E-4`, `NaN`, `Infinity`."""
-    size = -value if value < 0 else value
-    if 1e-3 <= size < 1e7 or size == 0:
-        return float.__repr__(value)
-    if size != size or size == float("inf"):
-        return "NaN" if size != size else "Infinity" if value > 0 else "-Infinity"
-    return ("-" if value < 0 else "") + _scientific(float.__repr__(size))
+    text = repr(value) if type(value) is float else float.__repr__(value)
+    if 1e-3 <= value < 1e7 or value == 0 or -1e7 < value <= -1e-3:
+        return text
+    if text[-1] in "nf":
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[text]
+    return f"-{_scientific(text[1:])}" if value < 0 else _scientific(text)
 
 
 def float32_text(value: Float32) -> str:
@@ -124,14 +124,17 @@ def float32_text(value: Float32) -> str:
 
 
 def _scientific(text: str) -> str:
-    """Rewrite the Python number `text` with one digit before the point and `E`."""
-    mantissa, _, power = text.partition("e")
+    """Rewrite the Python number `text`, above 0, with one digit before the point and `E`."""
+    mantissa, mark, power = text.partition("e")
+    if mark:
+        return f"{mantissa}E{int(power)}" if "." in mantissa else f"{mantissa}.0E{int(power)}"
     whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    exponent = int(power or 0) + len(whole) - 1
-    if whole.strip("0") == "":
-        exponent = int(power or 0) - (len(fraction) - len(fraction.lstrip("0"))) - 1
-    digits = digits.rstrip("0")
+    if whole == "0":
+        digits = fraction.lstrip("0")
+        exponent = len(digits) - len(fraction) - 1
+    else:
+        digits = (whole + fraction).rstrip("0")
+        exponent = len(whole) - 1
     return f"{digits[0]}.{digits[1:] or '0'}E{exponent}"
 
 

@@ -126,6 +126,7 @@ class PackageCache:
         link.replace(folder / _CURRENT)
         entry = read(folder / stamp)
         assert entry is not None
+        entry.touch()
         self.sweep()
         return entry
 

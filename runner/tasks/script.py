@@ -162,7 +162,7 @@ class _Attempt:
         with ExitStack() as until:
             # A script may well need what is not known yet: packages seldom do.
             with suppress(RenderFailed):
-                await self._stage(is_script="script" in properties)
+                await self._stage(is_script=False)
             env = await environment(ctx, self.language, self.folder, self.output_dir)
             programs = await self._programs(env, until)
             before = await self._lines("beforeCommands")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +232,26 @@ def test_a_reader_that_goes_away_is_no_error(eyas: Eyas) -> None:
 
     assert "Traceback" not in process.stderr.read()
     assert process.wait(30) != 0
+
+
+@pytest.mark.parametrize("form", ["pretty", "json", "jsonl"])
+def test_output_that_cannot_be_written_is_one_message_and_status_3(eyas: Eyas, form: str) -> None:
+    flow = eyas.flow("full", shell("s", "echo hi"))
+    words = [sys.executable, "-m", "runner", "run", str(flow), "--output", form]
+
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" >/dev/full', "sh", *words],
+        cwd=eyas.folder,
+        env=eyas.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 3
+    assert "eyas: the output cannot be written: No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
 
 
 def test_secrets_are_masked_in_the_log(eyas: Eyas) -> None:
