@@ -14,6 +14,9 @@ from runner.errors import SettingInvalid
 INSTANCE_LABEL = "eyas.instance"
 """Label of every container and volume that Eyas makes; its value says which Eyas made it."""
 
+KEEP_LABEL = "eyas.keep"
+"""Label of a container that its flow wants to stay: `delete: false`, `wait: false`."""
+
 TEMP_PREFIX = "eyas-"
 """How the names of Eyas's folders in the temporary directory begin."""
 

@@ -16,9 +16,35 @@ def parsed_defaults(texts: Sequence[str]) -> list[dict[str, Any]]:
     TYPE reaches up to the first part that begins with a capital letter; VALUE is a YAML scalar.
 
     Raises:
-        SettingInvalid: a text has another form.
+        SettingInvalid: a text has another form, or names a type or property that does not exist.
     """
-    return [_parsed(text) for text in texts]
+    return [_checked(text, _parsed(text)) for text in texts]
+
+
+def _checked(text: str, default: dict[str, Any]) -> dict[str, Any]:
+    """The default, unless it fits nothing at all: it would have no effect, silently.
+
+    The beginning of types' names is a type here (flow-model 8), and what Eyas has not is Kestra's.
+    """
+    from runner.loading.complaints import did_you_mean, type_hint
+    from runner.model.catalog import catalog
+
+    types = catalog()
+    type_name: str = default["type"]
+    names = list(types.names())
+    info = types.any_kind(type_name)
+    if info is not None:
+        unknown = [key for key in default["values"] if key not in info.properties]
+        if not unknown:
+            return default
+        problem = f"No property '{unknown[0]}' exists in plugin '{type_name}'"
+        hint = did_you_mean(unknown[0], info.properties)
+    elif types.is_elsewhere(type_name) or any(name.startswith(type_name) for name in names):
+        return default
+    else:
+        problem = f"no task, trigger or task runner has the type {type_name}"
+        hint = type_hint(type_name, names)
+    raise SettingInvalid(f"'--set {text}': {problem}" + (f" ({hint})" if hint else ""))
 
 
 def _parsed(text: str) -> dict[str, Any]:

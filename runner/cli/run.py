@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from runner.cli.main import CANCELLED, FAILED, INVALID, SUCCESS
-from runner.errors import FlowInvalid, NotFound, RunnerError, RunnerUnavailable, SettingInvalid
+from runner.errors import (
+    FlowInvalid,
+    InputInvalid,
+    NotFound,
+    RunnerError,
+    RunnerUnavailable,
+    SettingInvalid,
+)
 from runner.model.execution import Execution, Label
 from runner.model.flow import Flow
 from runner.model.state import State
@@ -94,6 +101,8 @@ def run_command(
         refresh=refresh or None,
         defaults={"task_runner": "auto"},
     )
+    if file.is_dir():
+        raise NotFound(f"'{file}' is a folder. Name the file of one flow in it")
     if not file.is_file():
         raise NotFound(f"There is no file '{file}'. Name the file of a flow, such as hello.yaml")
     try:
@@ -176,6 +185,10 @@ async def _run(
         Engine(settings, store, NeighbourFlows(flow, settings), storage, kv, runners) as engine,
     ):
         ended = await _started_and_ended(engine, store, flow, inputs, labels)
+    if isinstance(ended, InputInvalid):
+        from runner.cli.wanted import wanted_inputs
+
+        raise InputInvalid(f"{flow.file}: {ended}\n  = {wanted_inputs(flow)}") from ended
     if isinstance(ended, RunnerError):
         raise ended
     await _show_end(display, store, ended)

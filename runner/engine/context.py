@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.engine.adoption import Known
 from runner.engine.frame import Frame
 from runner.engine.journal import Journal
 from runner.engine.output import Reader
@@ -21,6 +23,7 @@ from runner.model.execution import Execution, Label, Level, Metric, Outputs, Tas
 from runner.model.flow import Flow, Task
 from runner.model.state import State
 from runner.runners.base import Command, TaskRunner
+from runner.runners.intents import Left
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.storage.files import Storage
@@ -92,6 +95,19 @@ class Context:
     @property
     def shared_dir(self) -> Path | None:
         return self._frame.shared_dir
+
+    @property
+    def leaving(self) -> AsyncExitStack:
+        return self._driver.leaving_of(self._run_id)
+
+    @property
+    def resumed(self) -> Left | None:
+        rest = self._driver.adopted.rests.get(self._run_id)
+        return rest.left if rest is not None else None
+
+    @property
+    def left_folder(self) -> Path | None:
+        return self._driver.adopted.folders.get(self._run_id)
 
     @property
     def attempt(self) -> int:
@@ -198,7 +214,14 @@ class Context:
         )
 
     async def execute(self, runner: TaskRunner, command: Command) -> Executed:
-        reader = Reader(self._driver.journal, self.task, self.task_run, docker=runner.keeps_returns)
+        known = await self._known() if command.resumed is not None else None
+        reader = Reader(
+            self._driver.journal,
+            self.task,
+            self.task_run,
+            docker=runner.keeps_returns,
+            known=known,
+        )
         try:
             outcome = await runner.run(command, reader.emit)
         finally:
@@ -206,6 +229,12 @@ class Context:
         reader.recover(outcome.markers)
         reader.publish()
         return Executed(outcome=outcome, vars=reader.vars)
+
+    async def _known(self) -> Known:
+        """What is stored of this attempt already."""
+        store, run = self._driver.engine.store, self.task_run
+        lines = await store.logs(run.execution_id)
+        return Known.of(run, self.attempt, lines, await store.metrics(run.execution_id))
 
     async def run(
         self, tasks: Sequence[Task], *, value: str | None = None, iteration: int | None = None

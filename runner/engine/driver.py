@@ -8,6 +8,7 @@ tasks alone (flow-model 3.2, 3.3).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.abc
 
+from runner.engine.adoption import Adopted
 from runner.engine.context import scope_of_flow
 from runner.engine.flow_outputs import render_outputs
 from runner.engine.frame import Frame
@@ -41,11 +43,14 @@ class Driver:
     `admitted`: it has its place among the executions that the flow's `concurrency` lets run.
     `ending` is set when the execution is to end in a state that does not follow from its tasks:
     killed, ended by Exit, by a broken SLA, retried as a new execution. `stopping`: its running
-    tasks are stopped, too. `silent` are failed runs that start no `errors`.
+    tasks are stopped, too. `silent` are failed runs that start no `errors`. `adopted` is what
+    an earlier Eyas has begun.
     """
 
-    def __init__(self, engine: Engine, journal: Journal) -> None:
+    def __init__(self, engine: Engine, journal: Journal, adopted: Adopted | None = None) -> None:
         self.engine = engine
+        self.adopted = adopted or Adopted()
+        self._leaving: dict[str, AsyncExitStack] = {}
         self.journal = journal
         self.group: anyio.abc.TaskGroup
         self.whole = anyio.CancelScope()
@@ -97,6 +102,17 @@ class Driver:
             return True
         await self.next_pulse(date)
         return False
+
+    def leaving_of(self, run_id: str) -> AsyncExitStack:
+        """Takes what is to be cleaned up when the end of a task run's attempt is stored."""
+        return self._leaving.setdefault(run_id, AsyncExitStack())
+
+    async def leave(self, run_id: str) -> None:
+        """Clean up after an attempt whose end is stored, or which is given up."""
+        self.adopted.forget(run_id)
+        stack = self._leaving.pop(run_id, None)
+        if stack is not None:
+            await stack.aclose()
 
     def admit(self) -> None:
         """Give the execution its place; it begins if it was waiting."""

@@ -13,6 +13,7 @@ import anyio
 import anyio.abc
 
 from runner.engine import restart
+from runner.engine.adoption import Adopted, Leftovers, adopt, adopt_later
 from runner.engine.checks import refusal, run_checks
 from runner.engine.children import Children
 from runner.engine.context import scope_of_flow
@@ -23,8 +24,8 @@ from runner.engine.host import EngineHost
 from runner.engine.inputs import Resolved, resolve_inputs, resume_inputs
 from runner.engine.journal import Journal, OnState, utc_now
 from runner.engine.live import Live
-from runner.engine.recovery import MAX_RESTARTS, recovered
-from runner.errors import Conflict, NotFound
+from runner.engine.recovery import MAX_RESTARTS, directories, recovered
+from runner.errors import Conflict, NotFound, RunnerUnavailable
 from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCause
 from runner.model.flow import Flow
 from runner.model.state import State
@@ -185,22 +186,27 @@ class Engine:
             journal.masker.add(secret)
         return journal
 
-    async def recover(self, restarts: int = MAX_RESTARTS) -> list[str]:
+    async def recover(
+        self, restarts: int = MAX_RESTARTS, leftovers: Leftovers | None = None
+    ) -> list[str]:
         """Go on with the executions that an earlier Eyas left unfinished; gives their ids.
 
         Call it once, before anything is started. Waits for a date, a person or a place go on.
         What ran and was lost with that Eyas runs again, at most `restarts` times a task run
-        (0: never; it is FAILED then). An execution whose flow is gone is FAILED.
+        (0: never; it is FAILED then). An execution whose flow is gone is FAILED. Containers and
+        folders among the `leftovers` are gone on with; where an engine cannot be asked for them
+        now, the execution waits for it.
         """
+        leftovers = leftovers or Leftovers()
         found: list[str] = []
         for execution in await self.store.unfinished():
             if execution.id in self.live:
                 continue
-            await self._recover(execution, restarts)
+            await self._recover(execution, restarts, leftovers)
             found.append(execution.id)
         return found
 
-    async def _recover(self, execution: Execution, restarts: int) -> None:
+    async def _recover(self, execution: Execution, restarts: int, leftovers: Leftovers) -> None:
         try:
             flow = self.flows.find(execution.namespace, execution.flow_id, execution.flow_revision)
         except NotFound as error:
@@ -210,14 +216,41 @@ class Engine:
             await journal.move(State.FAILED)
             return
         runs = await self.store.task_runs(execution.id)
-        now = utc_now()
-        state = recovered(flow, execution, runs, now, restarts)
+        of_folders = directories(flow, runs)
+        try:
+            adopted = await adopt(leftovers, execution, runs, of_folders, self.runners)
+        except RunnerUnavailable:
+            leftovers.keep_all(leftovers.intents_of(runs))
+            self._group.start_soon(self._recover_later, flow, execution, restarts, leftovers)
+            return
+        await self._go_on(flow, execution, runs, restarts, adopted)
+
+    async def _recover_later(
+        self, flow: Flow, execution: Execution, restarts: int, leftovers: Leftovers
+    ) -> None:
+        """Go on with an execution as soon as the engine that has its containers answers."""
+        runs = await self.store.task_runs(execution.id)
+        adopted = await adopt_later(
+            leftovers, execution, runs, directories(flow, runs), self.runners
+        )
+        await self._go_on(flow, execution, runs, restarts, adopted)
+
+    async def _go_on(
+        self,
+        flow: Flow,
+        execution: Execution,
+        runs: Sequence[TaskRun],
+        restarts: int,
+        adopted: Adopted,
+    ) -> None:
+        state = recovered(flow, execution, runs, utc_now(), restarts, adopted)
+        adopted.forget_lost()
         journal = self._journal(flow, state.execution, state.runs)
         for run, text in state.messages:
             journal.log(Level.WARN, text, run)
         await self.store.discard_runs(execution.id, state.dropped)
         await journal.save(*state.runs, execution=state.execution)
-        driver = self.live.spawn(journal, self._group)
+        driver = self.live.spawn(journal, self._group, adopted)
         if execution.state is State.KILLING:
             await driver.end(State.KILLED, stop=True)
         self.live.let_in(flow)

@@ -132,7 +132,11 @@ class Live:
         except Exception:  # noqa: BLE001 # a bug of ours, or a broken disk: the daemon lives on
             import structlog
 
-            structlog.get_logger().exception("execution.crashed", execution=journal.execution.id)
+            # The plain trace: a pretty one shows the values of variables, secrets among them.
+            trace = traceback.format_exc()
+            structlog.get_logger().error(
+                "execution.crashed", execution=journal.execution.id, trace=trace
+            )
             with suppress(Exception):  # the store may be what is broken
                 journal.log(Level.ERROR, "Internal error of Eyas: see its own log")
                 await journal.flush()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from runner.engine.adoption import Known
 from runner.engine.journal import Journal
 from runner.engine.lines import LineSplitter, cut_entries
 from runner.engine.metrics import MetricTotals
@@ -21,14 +22,24 @@ _LEVELS = {Stream.STDOUT: Level.INFO, Stream.STDERR: Level.ERROR}
 class Reader:
     """Reads one command's two streams; what it finds goes to the journal as it comes.
 
-    `vars` are the outputs sent so far. Metrics are merged and go out with `publish`.
+    `vars` are the outputs sent so far. Metrics are merged and go out with `publish`. `known` is
+    what an earlier Eyas has stored of the same output.
     """
 
-    def __init__(self, journal: Journal, task: Task, run: TaskRun, *, docker: bool) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        task: Task,
+        run: TaskRun,
+        *,
+        docker: bool,
+        known: Known | None = None,
+    ) -> None:
         self.vars: dict[str, Any] = {}
         self._journal = journal
         self._task = task
         self._run = run
+        self._known = known
         self._totals = MetricTotals()
         self._seen: Counter[int] = Counter()
         masker = journal.masker
@@ -73,20 +84,20 @@ class Reader:
         """Add the command's metrics to the journal, merged."""
         run = self._run
         for entry in self._totals.entries():
-            self._journal.add_metric(
-                Metric(
-                    execution_id=run.execution_id,
-                    namespace=run.namespace,
-                    flow_id=run.flow_id,
-                    task_id=run.task_id,
-                    task_run_id=run.id,
-                    name=entry.name,
-                    type=entry.type,
-                    value=entry.value,
-                    date=entry.timestamp or self._journal.now(),
-                    tags=entry.tags,
-                )
+            metric = Metric(
+                execution_id=run.execution_id,
+                namespace=run.namespace,
+                flow_id=run.flow_id,
+                task_id=run.task_id,
+                task_run_id=run.id,
+                name=entry.name,
+                type=entry.type,
+                value=entry.value,
+                date=entry.timestamp or self._journal.now(),
+                tags=entry.tags,
             )
+            if self._known is None or self._known.is_new(metric):
+                self._journal.add_metric(metric)
 
     def _take(self, level: Level, lines: Sequence[str]) -> None:
         for part in parse_lines(lines):
@@ -110,7 +121,11 @@ class Reader:
 
     def _log(self, level: Level, lines: Sequence[str]) -> None:
         wanted = self._task.log_level
-        if wanted is None or level.rank >= wanted.rank:
+        if wanted is not None and level.rank < wanted.rank:
+            return
+        if self._known is not None:
+            lines = self._known.new_lines(level, self._journal.masker.mask_lines(lines))
+        if lines:
             self._journal.log(level, lines, self._run)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from runner.engine.adoption import Adopted
 from runner.model.execution import Attempt, Execution, TaskRun
 from runner.model.flow import Flow
 from runner.model.state import State
@@ -36,16 +37,23 @@ class Recovered:
 
 
 def recovered(
-    flow: Flow, execution: Execution, runs: Sequence[TaskRun], now: datetime, restarts: int
+    flow: Flow,
+    execution: Execution,
+    runs: Sequence[TaskRun],
+    now: datetime,
+    restarts: int,
+    adopted: Adopted | None = None,
 ) -> Recovered:
-    """The execution and its runs, ready to go on at `now`; see `Engine.recover`."""
+    """The execution and its runs, ready to go on at `now`; see `Engine.recover`.
+
+    What is `adopted` stays as it is.
+    """
+    adopted = adopted or Adopted()
     types = {task.id: task.type for task in all_tasks(flow)}
     result = Recovered(execution=execution)
     if _rested(execution, runs, types):
         result.execution = execution.moved(State.RUNNING, now)
-    folders = {
-        run.id for run in runs if types.get(run.task_id) == _DIRECTORY and not run.state.is_terminal
-    }
+    folders = directories(flow, runs) - adopted.folders.keys()
     for run in runs:
         if run.parent_id in folders:
             # The folder is gone with what was in it: its tasks begin anew.
@@ -53,12 +61,28 @@ def recovered(
         elif run.state.is_terminal:
             result.runs.append(run)
         else:
-            result.runs.append(_again(result, run, types, now, restarts))
+            rest = adopted.rests.get(run.id)
+            if run.id in adopted.folders or (rest is not None and rest.verdict != "lost"):
+                result.runs.append(run)
+            else:
+                reason = f": {rest.reason}" if rest is not None else ""
+                result.runs.append(_again(result, run, types, now, restarts, reason))
     return result
 
 
+def directories(flow: Flow, runs: Sequence[TaskRun]) -> set[str]:
+    """The ids of runs of WorkingDirectory tasks that have not ended."""
+    tasks = {task.id for task in all_tasks(flow) if task.type == _DIRECTORY}
+    return {run.id for run in runs if run.task_id in tasks and not run.state.is_terminal}
+
+
 def _again(
-    result: Recovered, run: TaskRun, types: dict[str, str], now: datetime, restarts: int
+    result: Recovered,
+    run: TaskRun,
+    types: dict[str, str],
+    now: datetime,
+    restarts: int,
+    reason: str,
 ) -> TaskRun:
     """A run that has not ended, as it goes on."""
     kind = _kind(run, types)
@@ -73,9 +97,10 @@ def _again(
     lost = _attempt(run, State.FAILED, now)
     times = sum(change.state is State.RESUBMITTED for change in run.history.changes)
     if times >= restarts:
-        result.messages.append((run, f"Lost when Eyas stopped; it is not run again ({times})"))
+        text = f"Lost when Eyas stopped{reason}; it is not run again ({times})"
+        result.messages.append((run, text))
         return lost.moved(State.FAILED, now)
-    result.messages.append((run, "Lost when Eyas stopped; it is run again"))
+    result.messages.append((run, f"Lost when Eyas stopped{reason}; it is run again"))
     again = lost.moved(State.RESUBMITTED, now)
     return _attempt(again.moved(State.RUNNING, now), State.RUNNING, now) if folder else again
 

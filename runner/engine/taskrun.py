@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from runner.engine.adoption import remaining
 from runner.engine.complaints import cause_of, complaint, hint_of
 from runner.engine.context import Context
 from runner.engine.frame import Frame
@@ -143,6 +144,15 @@ async def guarded(context: Context, work: Callable[[], Awaitable[T]]) -> T:
 async def _run_flowable(
     driver: Driver, frame: Frame, task: Task, run: TaskRun, registered: Registered
 ) -> TaskRun:
+    try:
+        return await _run_level(driver, frame, task, run, registered)
+    finally:
+        await driver.leave(run.id)
+
+
+async def _run_level(
+    driver: Driver, frame: Frame, task: Task, run: TaskRun, registered: Registered
+) -> TaskRun:
     journal = driver.journal
     if run.state in (State.CREATED, State.RESTARTED):
         run = journal.begin_attempt(run).moved(State.RUNNING, journal.now())
@@ -161,7 +171,19 @@ async def _run_flowable(
         # Its own errors do not run, those around it do (flow-model 4.2).
         await _log_unresolved(context, error, registered)
         result = Result(state=State.FAILED)
-    run = journal.runs[run.id]
+    return await _flowable_ended(driver, frame, inner, context, registered, result)
+
+
+async def _flowable_ended(
+    driver: Driver,
+    frame: Frame,
+    inner: Frame,
+    context: Context,
+    registered: Registered,
+    result: Result,
+) -> TaskRun:
+    journal, task = driver.journal, context.task
+    run = context.task_run
     if run.state.is_terminal:
         return run
     state = result.state or guess(each.state for each in driver.main_runs(inner))
@@ -194,6 +216,15 @@ async def _run_attempts(
     driver: Driver, frame: Frame, task: Task, run: TaskRun, registered: Registered
 ) -> TaskRun | None:
     """Try the task until it succeeds or its retry policy is used up."""
+    try:
+        return await _tries(driver, frame, task, run, registered)
+    finally:
+        await driver.leave(run.id)
+
+
+async def _tries(
+    driver: Driver, frame: Frame, task: Task, run: TaskRun, registered: Registered
+) -> TaskRun | None:
     journal = driver.journal
     policy = policy_of(driver, frame, task, registered)
     if run.state is State.RETRYING and policy is not None:
@@ -220,6 +251,7 @@ async def _run_attempts(
             await retry_as_new(driver, frame, run, date)
             return None
         await journal.save(run.moved(State.RETRYING, journal.now()))
+        await driver.leave(run.id)
         await show_retrying(driver, frame, task)
         ended = await wait_for_retry(driver, frame, run, date)
         if ended is not None:
@@ -288,6 +320,8 @@ async def _attempt(
 async def _begin(driver: Driver, frame: Frame, run: TaskRun, registered: Registered) -> None:
     """Record the new attempt."""
     journal = driver.journal
+    if run.id in driver.adopted.rests:
+        return  # an earlier Eyas has
     if registered.kind is Kind.RUNNABLE:
         if frame.shared_dir is None:
             run = run.moved(State.SUBMITTED, journal.now())
@@ -302,6 +336,8 @@ async def _work(context: Context, registered: Registered) -> Result | None:
     if registered.kind is not Kind.RUNNABLE:
         return await registered.work(context)
     limit = await context.timeout()
+    if limit is not None and context.resumed is not None:
+        limit = remaining(context.task_run, limit, context.now(), context.resumed)
     return await within(limit, lambda: cached(context, lambda: registered.work(context)))
 
 

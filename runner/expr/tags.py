@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from runner.expr import operators
 from runner.expr.context import Context
 from runner.expr.faults import Fault, LimitFault
-from runner.expr.nodes import Node, wrapped
+from runner.expr.nodes import Node
+from runner.expr.operations import wrapped
 from runner.expr.text import print_text, string_form
 from runner.expr.values import Entry, Loop, class_name, is_items, is_map
 

@@ -21,13 +21,13 @@ from runner.runners.docker_images import Image, Images
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_output import Output
 from runner.runners.docker_policy import allowed
-from runner.runners.docker_request import KEEP_LABEL, container_request, labels
+from runner.runners.docker_request import container_request, labels
 from runner.runners.docker_verdict import judged
 from runner.runners.docker_visibility import Visibility
 from runner.runners.intents import Left, note, note_started
 from runner.runners.limits import check_size
 from runner.runners.side_file import SideFolder
-from runner.settings import Settings
+from runner.settings import KEEP_LABEL, Settings
 
 _LAST_WORDS_S = 1
 """How long the output of a container that was stopped is still read."""

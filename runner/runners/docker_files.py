@@ -43,9 +43,9 @@ class Files:
     side: SideFolder
     shared: bool
     shim_shared: bool
-    reads_shared: bool
     owner: Owner
     writable_root: bool
+    reads_shared: bool = True
 
     def mounts(self) -> Sequence[Mount]:
         """The mounts of the container."""

@@ -14,9 +14,6 @@ from runner.settings import INSTANCE_LABEL
 RUN_LABEL = "eyas.run"
 """Label whose value is different for every container, so that a lost answer can be made up for."""
 
-KEEP_LABEL = "eyas.keep"
-"""Label of a container that its flow wants to stay: `delete: false`, `wait: false`."""
-
 LABEL_LIMIT = 63
 PIDS_LIMIT = 512
 

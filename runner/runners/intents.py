@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.runners.base import Command
-from runner.settings import TEMP_PREFIX
+from runner.settings import KEEP_LABEL, TEMP_PREFIX
 
 _INTENT, _STARTED = "intent", "started"
 
@@ -54,6 +54,11 @@ class Left:
     def status(self) -> str:
         """`created`, `running`, `paused`, `exited`..."""
         return str(self.container["State"]["Status"])
+
+    @property
+    def stays(self) -> bool:
+        """Whether its flow wants it to stay when its task has ended."""
+        return KEEP_LABEL in (self.container["Config"].get("Labels") or {})
 
     @property
     def shares_folder(self) -> bool:

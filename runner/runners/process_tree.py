@@ -34,9 +34,12 @@ def descendants(pid: int) -> list[Process]:
     return found
 
 
-def carriers(variable: str) -> list[Process]:
-    """The processes that were started with `variable` (`NAME=value`) in their environment."""
-    wanted = variable.encode() + b"\0"
+def carriers(variable: str, *, prefix: bool = False) -> list[Process]:
+    """The processes that were started with `variable` (`NAME=value`) in their environment.
+
+    `prefix`: the value need only begin so.
+    """
+    wanted = variable.encode() + (b"" if prefix else b"\0")
     found: list[Process] = []
     for process in _all():
         try:

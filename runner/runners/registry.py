@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 from runner.errors import RunnerError
 from runner.runners.base import PullProgress, TaskRunner
 from runner.runners.process import ProcessRunner
-from runner.settings import INSTANCE_LABEL, Settings
+from runner.settings import INSTANCE_LABEL, KEEP_LABEL, Settings
 
 if TYPE_CHECKING:
     # What belongs to Docker is imported when Docker is used: aiohttp alone takes 0.1 s.
@@ -145,7 +145,7 @@ class TaskRunners:
         """
         import time
 
-        from runner.runners.docker_request import KEEP_LABEL, RUN_LABEL
+        from runner.runners.docker_request import RUN_LABEL
 
         engine = (await self._host(None)).engine
         removed: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from runner.model.execution import Execution, Label, Level, Outputs, TaskRun
 from runner.model.flow import Flow, Task
 from runner.model.state import State
 from runner.runners.base import Command, Outcome, TaskRunner
+from runner.runners.intents import Left
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.storage.files import Storage
@@ -71,6 +73,16 @@ class RunContext(Protocol):
     @property
     def shared_dir(self) -> Path | None:
         """The folder shared by the children of a WorkingDirectory, None outside of one."""
+        ...
+
+    @property
+    def leaving(self) -> AsyncExitStack:
+        """Takes what is to be cleaned up as soon as the end of this attempt is stored."""
+        ...
+
+    @property
+    def resumed(self) -> Left | None:
+        """The container in which an earlier Eyas has begun this attempt; None as a rule."""
         ...
 
     @property
@@ -170,6 +182,11 @@ class FlowContext(RunContext, Protocol):
     Children's failures are not raised here: a `run` that comes back False was stopped, by a
     failure, a kill or the end of the execution, and the flowable should return.
     """
+
+    @property
+    def left_folder(self) -> Path | None:
+        """The folder in which an earlier Eyas ran this task's children; None as a rule."""
+        ...
 
     async def run(
         self, tasks: Sequence[Task], *, value: str | None = None, iteration: int | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from runner.errors import ExitStatus, RenderFailed, RunnerUnavailable, TaskFailed
+from runner.errors import ExitStatus, RenderFailed, RunnerError, RunnerUnavailable, TaskFailed
 from runner.model.convert import json_text
 from runner.model.execution import Level, Outputs, new_id
 from runner.model.texts import without_nulls
@@ -80,12 +80,12 @@ async def prepare_packages(ctx: RunContext) -> None:
 
 @asynccontextmanager
 async def _attempt(ctx: RunContext) -> AsyncGenerator[_Attempt]:
-    """An attempt with its folder, which is gone afterwards unless it is shared."""
-    if ctx.shared_dir is not None:
-        yield await _begin(ctx, ctx.shared_dir)
-        return
-    async with work_folder(ctx) as folder:
-        yield await _begin(ctx, folder)
+    """An attempt with its folder, which goes when its end is stored unless it is shared."""
+    left = ctx.resumed.intent.workdir if ctx.resumed is not None else None
+    folder = ctx.shared_dir
+    if folder is None:
+        folder = await ctx.leaving.enter_async_context(work_folder(ctx, left))
+    yield await _begin(ctx, folder)
 
 
 async def _begin(ctx: RunContext, folder: Path) -> _Attempt:
@@ -93,14 +93,18 @@ async def _begin(ctx: RunContext, folder: Path) -> _Attempt:
     properties = ctx.task.properties
     if "warningOnStdErr" in properties:
         ctx.log(Level.DEBUG, "`warningOnStdErr` has no effect, as on Kestra from 0.23 on")
-    # An empty folder is there in any case, as on Kestra; scripts that count files see it.
-    output_dir = folder / new_id()
+    with_output_dir = "runner" in properties or await ctx.flag("outputDirectory")
+    if ctx.resumed is not None and ctx.resumed.intent.output_dir is not None:
+        output_dir = ctx.resumed.intent.output_dir
+    else:
+        # An empty folder is there in any case, as on Kestra; scripts that count files see it.
+        output_dir = folder / new_id()
     try:
-        make_folder(output_dir)
+        if ctx.resumed is None:
+            make_folder(output_dir)
     except OSError as error:
         raise TaskFailed(f"The working directory cannot be used: {error}") from error
     more = {"workingDir": str(folder)}
-    with_output_dir = "runner" in properties or await ctx.flag("outputDirectory")
     if with_output_dir:
         more["outputDir"] = str(output_dir)
     place = await choose_place(ctx, language.user, more)
@@ -127,8 +131,22 @@ class _Attempt:
             CommandFailed: the command's status is not 0.
             RunnerError: something else went wrong before, or with the files afterwards.
         """
+        if self.ctx.resumed is not None:
+            return await self._resume()
         with ExitStack() as until:
             return await self._run(until, is_script=is_script)
+
+    async def _resume(self) -> Result:
+        """Go on where an earlier Eyas was: the command has been started."""
+        ctx = self.ctx
+        if self.place.docker is None:
+            raise TaskFailed("It ran in a container, and tasks are not to run in containers now")
+        patterns = await ctx.texts("outputFiles")
+        with suppress(RunnerError):
+            # For the secrets in it: they are masked in the lines that come now, too.
+            await ctx.render(dict(ctx.task.properties), **self.more)
+        executed = await self._execute((), {}, (), keeps_files=bool(patterns))
+        return await self._end(executed, patterns)
 
     async def _run(self, until: ExitStack, *, is_script: bool) -> Result:
         """The same; what the command needs is kept until `until` is closed."""
@@ -278,8 +296,12 @@ class _Attempt:
             output_dir=self.output_dir,
             sync_back=keeps_files or shared or self.output_dir is not None,
             reads=reads,
+            main=True,
+            leaving=ctx.leaving,
+            resumed=ctx.resumed,
         )
-        ctx.log(Level.DEBUG, f"Starting command [{', '.join(argv)}]")
+        if ctx.resumed is None:
+            ctx.log(Level.DEBUG, f"Starting command [{', '.join(argv)}]")
         try:
             async with self._as_it_was():
                 place = self.place.pulled() if reads else self.place
@@ -302,7 +324,8 @@ class _Attempt:
         """Around the command: afterwards the folder is as Kestra would have it back."""
         docker = self.place.docker
         try:
-            if docker is not None and docker.file_handling == "VOLUME" and self.ctx.shared_dir:
+            copies = docker is not None and docker.file_handling == "VOLUME"
+            if copies and self.ctx.shared_dir and self.ctx.resumed is None:
                 async with kept_files(self.folder):
                     yield
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,20 +21,32 @@ _REMOVAL_GRACE_S = 60
 
 
 @asynccontextmanager
-async def work_folder(ctx: RunContext) -> AsyncGenerator[Path]:
+async def work_folder(ctx: RunContext, left: Path | None = None) -> AsyncGenerator[Path]:
     """A new, empty folder as an absolute path; it and all in it are deleted at the end.
 
     It stands in a folder that only this user may enter, so it can be open to the user of a
-    container without being open to everyone on this machine.
+    container without being open to everyone on this machine. `left` is such a folder of an
+    earlier Eyas, to go on with. When tasks are handed over to the next Eyas, it stays.
     """
-    outer = ctx.settings.tmp_dir.absolute() / f"{TEMP_PREFIX}{new_id()}"
+    name = f"{TEMP_PREFIX}{ctx.task_run.id}-{new_id()}"
+    outer = left.parent if left is not None else ctx.settings.tmp_dir.absolute() / name
     try:
-        yield _make(outer)
+        yield left if left is not None else _make(outer)
     finally:
-        with anyio.move_on_after(_REMOVAL_GRACE_S, shield=True):
-            problem = await anyio.to_thread.run_sync(_remove, outer)
-            if problem:
-                ctx.log(Level.WARN, f"The working directory could not be removed: {problem}")
+        if not ctx.runners.handing_over:
+            with anyio.move_on_after(_REMOVAL_GRACE_S, shield=True):
+                problem = await anyio.to_thread.run_sync(delete, outer)
+                if problem:
+                    ctx.log(Level.WARN, f"The working directory could not be removed: {problem}")
+
+
+def left_folder(outers: Iterable[Path], run_id: str) -> Path | None:
+    """The folder of a task run among those an earlier Eyas has left; None if it is not there."""
+    for outer in outers:
+        if outer.name.startswith(f"{TEMP_PREFIX}{run_id}-"):
+            folders = [path for path in outer.iterdir() if path.is_dir()]
+            return folders[0] if len(folders) == 1 else None
+    return None
 
 
 def _make(outer: Path) -> Path:
@@ -49,7 +61,7 @@ def _make(outer: Path) -> Path:
     return folder
 
 
-def _remove(outer: Path) -> str | None:
+def delete(outer: Path) -> str | None:
     """Delete the folder; what is in the way, if something is."""
     if not outer.exists():
         return None

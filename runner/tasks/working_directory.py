@@ -15,17 +15,20 @@ from runner.tasks.working_directory_files import collect_outputs, stage_inputs
 async def working_directory(ctx: FlowContext) -> Result | None:
     """Run `tasks` in order in one folder, as one job; keep its `outputFiles`."""
     properties = ctx.task.properties
-    async with work_folder(ctx) as folder:
-        try:
+    left = ctx.left_folder
+    # It goes when the task's end is stored: its containers may be found in it after a crash.
+    folder = await ctx.leaving.enter_async_context(work_folder(ctx, left))
+    try:
+        if left is None:
             await stage_inputs(
                 ctx, folder, properties.get("inputFiles"), properties.get("namespaceFiles")
             )
-            await ctx.run_in(folder, ctx.task.children())
-            patterns = await ctx.texts("outputFiles")
-            if patterns:
-                files = await collect_outputs(ctx, folder, patterns)
-                await ctx.set_outputs({"outputFiles": files})
-        except RunnerError as error:
-            ctx.log(Level.ERROR, str(error))
-            return Result(state=State.FAILED)
+        await ctx.run_in(folder, ctx.task.children())
+        patterns = await ctx.texts("outputFiles")
+        if patterns:
+            files = await collect_outputs(ctx, folder, patterns)
+            await ctx.set_outputs({"outputFiles": files})
+    except RunnerError as error:
+        ctx.log(Level.ERROR, str(error))
+        return Result(state=State.FAILED)
     return None

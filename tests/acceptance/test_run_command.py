@@ -154,6 +154,50 @@ def test_wrong_inputs_and_options_are_one_message_and_status_2(
     assert "Traceback" not in ended.stderr
 
 
+def test_a_wrong_input_names_the_file_and_what_the_flow_takes(eyas: Eyas) -> None:
+    inputs = "inputs:\n- {id: n, type: INT}\n- {id: day, type: DATE, defaults: 2026-01-02}\n"
+    inputs += "- {id: note, type: STRING, required: false}\n"
+
+    ended = eyas("run", eyas.flow("wants", LOG, inputs))
+
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"eyas: {eyas.folder}/wants.yaml: Missing required input:n\n"
+        "  = its inputs: n (INT, required), day (DATE, default 2026-01-02), note (STRING);"
+        " give one with -i n=VALUE\n"
+    )
+
+
+def test_a_folder_is_no_flow(eyas: Eyas) -> None:
+    (eyas.folder / "flows").mkdir()
+
+    ended = eyas("run", "flows")
+
+    assert ended.returncode == 2
+    assert ended.stderr == "eyas: 'flows' is a folder. Name the file of one flow in it\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "pluginDefaults.io.kestra.plugin.core.log.Log.levle=WARN",
+            "No property 'levle' exists in plugin 'io.kestra.plugin.core.log.Log'",
+        ),
+        (
+            "pluginDefaults.io.kestra.plugin.core.log.Lgo.level=WARN",
+            "no task, trigger or task runner has the type io.kestra.plugin.core.log.Lgo",
+        ),
+    ],
+    ids=["property", "type"],
+)
+def test_a_default_that_fits_nothing_is_refused(eyas: Eyas, text: str, says: str) -> None:
+    ended = eyas("run", eyas.flow("fits", LOG), "--set", text)
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"eyas: '--set {text}': {says} (did you mean ")
+
+
 def test_a_missing_file_is_one_message(eyas: Eyas) -> None:
     ended = eyas("run", "absent.yaml")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from runner.expr.jq import formats, values
+from runner.expr.jq import formats, indexing, values
 from runner.expr.jq.natives import (
     NATIVE,
     NOTHING,
@@ -264,7 +264,7 @@ def _indices(value: Json, wanted: Json, _: Env) -> Json:
             place = value.find(wanted, place + 1)
         return found
     if is_array(value):
-        return values.indices(items_of(value), wanted)
+        return indexing.indices(items_of(value), wanted)
     raise JqError(f"indices() is not applicable to {type_name(value)}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from runner.expr.jq import values
+from runner.expr.jq import indexing, values
 from runner.expr.jq.tree import Broken, Env, Located, Node
 from runner.expr.jq.values import JqError, Json, Path, truth
 from runner.expr.limits import Budget
@@ -43,7 +43,7 @@ class Items(Pattern):
         if place == len(self.parts):
             yield env
             return
-        for inner in self.parts[place].bind(env, values.index(value, place)):
+        for inner in self.parts[place].bind(env, indexing.index(value, place)):
             yield from self._from(inner, value, place + 1)
 
 
@@ -65,7 +65,7 @@ class Fields(Pattern):
         for key in key_node.run(env, value):
             if not isinstance(key, str):
                 raise JqError(f"Cannot index object with {values.type_name(key)}")
-            field = values.index(value, key)
+            field = indexing.index(value, key)
             own = env.bind("$" + variable, field) if variable else env
             for inner in pattern.bind(own, field) if pattern else (own,):
                 yield from self._from(inner, value, place + 1)
@@ -196,7 +196,7 @@ class Assign(Node):
             result = value
             for path, _ in self.target.paths(env, (), value):
                 env.step()
-                result = values.set_path(result, path, new, env.budget)
+                result = indexing.set_path(result, path, new, env.budget)
             yield result
 
 
@@ -212,12 +212,12 @@ class Update(Node):
         result = value
         for path, _ in self.target.paths(env, (), value):
             env.step()
-            old = values.get_path(result, path)
+            old = indexing.get_path(result, path)
             for new in self.source.run(env, old):
-                result = values.set_path(result, path, new, env.budget)
+                result = indexing.set_path(result, path, new, env.budget)
                 break
             else:
-                result = values.delete_paths(result, [path], env.budget)
+                result = indexing.delete_paths(result, [path], env.budget)
         yield result
 
 
@@ -240,10 +240,10 @@ class Operate(Node):
             result = value
             for path, _ in self.target.paths(env, (), value):
                 env.step()
-                old = values.get_path(result, path)
+                old = indexing.get_path(result, path)
                 if self.operation is not None:
                     new = self.operation(old, operand, env.budget)
                 else:
                     new = old if truth(old) else operand
-                result = values.set_path(result, path, new, env.budget)
+                result = indexing.set_path(result, path, new, env.budget)
             yield result

@@ -6,8 +6,9 @@ from functools import lru_cache
 
 from runner.expr.faults import Fault
 from runner.expr.jq import parser
+from runner.expr.jq.calls import Define
 from runner.expr.jq.formats import dump
-from runner.expr.jq.tree import Broken, Define, Env, Node
+from runner.expr.jq.tree import Broken, Env, Node
 from runner.expr.jq.values import JqError, Json
 from runner.expr.limits import Budget
 

@@ -6,28 +6,10 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from runner.expr.jq import formats, forms, tree, values
+from runner.expr.jq import calls, formats, forms, tree, values
+from runner.expr.jq.tokens import ESCAPES, KEYWORDS, MOST_DEPTH, Tokens
 from runner.expr.jq.values import JqSyntax, Json
 from runner.expr.limits import Budget
-
-_TOKEN = re.compile(
-    r"""(?:\s|\#[^\n]*)*+(?:
-      (?P<field>\.[A-Za-z_]\w*)
-    | (?P<dots>\.\.)
-    | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
-    | (?P<name>[A-Za-z_]\w*(?:::[A-Za-z_]\w*)*)
-    | (?P<variable>\$(?:__loc__|[A-Za-z_]\w*))
-    | (?P<format>@[A-Za-z0-9_]+)
-    | (?P<string>")
-    | (?P<op>\?//|\|=|\+=|-=|\*=|/=|%=|//=|==|!=|<=|>=|//|[.\[\]|,;:(){}=<>+\-*/%?$])
-    )""",
-    re.VERBOSE | re.ASCII,
-)
-_KEYWORDS = frozenset(
-    ("and", "or", "as", "def", "if", "then", "elif", "else", "end", "reduce", "foreach")
-).union(("try", "catch", "label", "import", "include", "__loc__"))
-_MOST_DEPTH = 40
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"'}
 
 Operation = Callable[[Json, Json, Budget], Json]
 _COMPARISONS: dict[str, Operation] = {
@@ -65,71 +47,11 @@ def parse(text: str) -> tree.Node:
     return program
 
 
-class _Parser:
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.pos = 0
-        self.kind = ""
-        self.value = ""
-        self.start = 0
-        self.depth = 0
-        self.advance()
-
-    # --- tokens
-
-    def advance(self) -> str:
-        """Give the current token's text and go to the next one; no kind at the end."""
-        previous = self.value
-        found = _TOKEN.match(self.text, self.pos)
-        if found is None:
-            rest = re.compile(r"(?:\s|#[^\n]*)*").match(self.text, self.pos)
-            self.start = rest.end() if rest else self.pos
-            if self.start < len(self.text):
-                raise JqSyntax(f"unexpected '{self.text[self.start]}' in '{self.shown()}'")
-            self.kind, self.value, self.pos = "", "", self.start
-            return previous
-        self.kind = found.lastgroup or ""
-        self.value = found.group(self.kind)
-        self.start, self.pos = found.start(self.kind), found.end()
-        return previous
-
-    def shown(self) -> str:
-        """Give the program for a message."""
-        return self.text if len(self.text) <= 80 else self.text[:80] + "…"
-
-    def unexpected(self) -> JqSyntax:
-        """Give the error for the current token."""
-        what = f"'{self.value}'" if self.kind else "end"
-        return JqSyntax(f"unexpected {what} at {self.start + 1} in '{self.shown()}'")
-
-    def at(self, *texts: str) -> bool:
-        """Tell whether the current token is one of these operators or words."""
-        return self.kind in ("op", "name") and self.value in texts
-
-    def take(self, text: str) -> bool:
-        """Skip an operator or word if it comes next."""
-        if self.at(text):
-            self.advance()
-            return True
-        return False
-
-    def expect(self, text: str) -> None:
-        """Take an operator or word, or raise."""
-        if not self.take(text):
-            raise self.unexpected()
-
-    def of_kind(self, kind: str) -> str:
-        """Take a token of a kind, or raise."""
-        if self.kind != kind:
-            raise self.unexpected()
-        return self.advance()
-
-    # --- operators, weakest first
-
+class _Parser(Tokens):
     def pipe(self) -> tree.Node:
         """Parse a whole expression."""
         self.depth += 1
-        if self.depth > _MOST_DEPTH:
+        if self.depth > MOST_DEPTH:
             raise JqSyntax("the jq program is nested too deeply")
         node = self.pipe_inside()
         self.depth -= 1
@@ -164,7 +86,7 @@ class _Parser:
         body = self.pipe()
         self.expect(";")
         rest = self.pipe() if self.kind and not self.at(")", "]", "}", ";") else tree.Identity()
-        return tree.Define(name, parameters, body, rest)
+        return calls.Define(name, parameters, body, rest)
 
     def comma(self) -> tree.Node:
         """Parse what is joined by commas."""
@@ -288,7 +210,7 @@ class _Parser:
     def pattern(self) -> forms.Pattern:
         """Parse what stands after `as`."""
         self.depth += 1
-        if self.depth > _MOST_DEPTH:
+        if self.depth > MOST_DEPTH:
             raise JqSyntax("the jq program is nested too deeply")
         try:
             if self.kind == "variable":
@@ -348,7 +270,7 @@ class _Parser:
             if name == "$__loc__":
                 line = self.text.count("\n", 0, self.start) + 1
                 return tree.Literal({"file": "<top-level>", "line": line})
-            return tree.Variable(name[1:])
+            return calls.Variable(name[1:])
         if self.kind == "name":
             return self.word()
         return self.bracketed()
@@ -358,7 +280,7 @@ class _Parser:
         name = self.advance()
         if name not in formats.FORMATS:
             raise JqSyntax(f"{name} is not a valid format")
-        return self.string(name) if self.starts("string") else tree.Call(name, ())
+        return self.string(name) if self.starts("string") else calls.Call(name, ())
 
     def starts(self, kind: str) -> bool:
         """Tell whether the current token is of a kind."""
@@ -397,7 +319,7 @@ class _Parser:
             return forms.Break(self.of_kind("variable")[1:])
         if self.at("reduce", "foreach", "if", "try", "def"):
             return self.signed()
-        if self.value in _KEYWORDS:
+        if self.value in KEYWORDS:
             raise self.unexpected()
         name, arguments = self.advance(), list[tree.Node]()
         if self.take("("):
@@ -405,7 +327,7 @@ class _Parser:
             while self.take(";"):
                 arguments.append(self.pipe())
             self.expect(")")
-        return tree.Call(name, arguments)
+        return calls.Call(name, arguments)
 
     def postfix(self, node: tree.Node) -> tree.Node:
         """Parse `.name`, `[…]` and `?` after a term."""
@@ -510,8 +432,8 @@ class _Parser:
                     raise JqSyntax("invalid escape in a string")
                 text += chr(int(digits, 16))
                 pos += 4
-            elif escape in _ESCAPES:
-                text += _ESCAPES[escape]
+            elif escape in ESCAPES:
+                text += ESCAPES[escape]
             else:
                 raise JqSyntax(f"invalid escape '\\{escape}' in a string")
         self.pos = pos

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.expr.jq import values
+from runner.expr.jq import indexing
 from runner.expr.jq.natives import (
     NATIVE,
     NATIVE_PATHS,
@@ -60,7 +60,7 @@ def _as_path(value: Json) -> Path:
 
 def _getpath(value: Json, path: Json, _: Env) -> Json:
     try:
-        return values.get_path(value, _as_path(path))
+        return indexing.get_path(value, _as_path(path))
     except JqError:
         if value is None:
             return None
@@ -82,13 +82,13 @@ NATIVE_PATHS["getpath/1"] = _getpath_paths
 def _setpath(env: Env, value: Json, arguments: Arguments) -> Iterator[Json]:
     for path in arguments[0].run(env, value):
         for new in arguments[1].run(env, value):
-            yield values.set_path(value, _as_path(path), new, env.budget)
+            yield indexing.set_path(value, _as_path(path), new, env.budget)
 
 
 def _delpaths(value: Json, paths: Json, env: Env) -> Json:
     if not is_array(paths):
         raise JqError("Paths must be specified as an array")
-    return values.delete_paths(value, [_as_path(path) for path in items_of(paths)], env.budget)
+    return indexing.delete_paths(value, [_as_path(path) for path in items_of(paths)], env.budget)
 
 
 one("delpaths", _delpaths)

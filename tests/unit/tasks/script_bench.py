@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,6 +61,8 @@ class Bench:
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     commands: list[Command] = field(default_factory=list[Command])
     attempt: int = 0
+    leaving: AsyncExitStack = field(default_factory=AsyncExitStack)
+    resumed: None = None
 
     def __post_init__(self) -> None:
         import os

@@ -42,7 +42,8 @@ def python_of_version(path: Path, version: str) -> str:
 
 async def lines(ctx: Bench) -> list[str]:
     """Run the task; what it printed."""
-    await (run_script if ctx.type.endswith("Script") else run_commands)(ctx)
+    async with ctx.leaving:
+        await (run_script if ctx.type.endswith("Script") else run_commands)(ctx)
     return ctx.lines()
 
 

@@ -24,7 +24,8 @@ def bench(folder: Path, type_: str = "shell.Commands", **properties: Any) -> Ben
 
 async def run(ctx: Bench) -> Outputs:
     work = run_script if ctx.type.endswith("Script") else run_commands
-    result = await work(ctx)
+    async with ctx.leaving:
+        result = await work(ctx)
     assert result is not None and result.outputs is not None
     return result.outputs
 

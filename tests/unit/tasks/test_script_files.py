@@ -21,7 +21,8 @@ def bench(folder: Path, *commands: str, **properties: Any) -> Bench:
 
 
 async def run(ctx: Bench) -> Outputs:
-    result = await (run_script if ctx.type.endswith("Script") else run_commands)(ctx)
+    async with ctx.leaving:
+        result = await (run_script if ctx.type.endswith("Script") else run_commands)(ctx)
     assert result is not None and result.outputs is not None
     return result.outputs
 

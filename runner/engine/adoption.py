@@ -1,0 +1,268 @@
+"""What a killed Eyas has left of its attempts, and which of it can go on (reliability 0.1)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import anyio
+
+from runner.errors import RunnerUnavailable
+from runner.model.execution import Execution, Level, LogLine, Metric, TaskRun
+from runner.model.state import State
+from runner.model.times import read_instant
+from runner.runners.intents import Intent, Left, read_intents
+from runner.runners.registry import TaskRunners
+from runner.tasks.work_folder import left_folder
+
+_CLOCK_MARGIN_S = 2
+"""So much later than noted a container may have started; more, and it was started again."""
+
+ENGINE_LOST_AFTER = timedelta(minutes=10)
+"""So long executions wait for an engine that has their containers (reliability B4)."""
+
+Verdict = Literal["follow", "begin", "lost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """What is left of one attempt that was at work.
+
+    `follow`: its container `left` runs or has ended, it is followed to its end. `begin`: nothing
+    has run yet, the same attempt begins. `lost`: for `reason`, which is for people.
+    """
+
+    verdict: Verdict
+    left: Left | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Leftovers:
+    """Notes and folders of an earlier Eyas below the folder for temporary files.
+
+    `kept` are the folders that attempts go on with; the others may be deleted.
+    """
+
+    folders: list[Path] = field(default_factory=list[Path])
+    intents: list[Intent] = field(default_factory=list[Intent])
+    kept: set[Path] = field(default_factory=set[Path])
+
+    @classmethod
+    def below(cls, tmp_dir: Path) -> Leftovers:
+        """What is in the folder now; call it before anything is started."""
+        return cls(list(tmp_dir.iterdir()), read_intents(tmp_dir))
+
+    def intent_of(self, run: TaskRun) -> Intent | None:
+        """The note about the last attempt of a task run; None if there is none."""
+        for intent in self.intents:
+            here = intent.main and intent.task_run_id == run.id
+            if here and intent.attempt == len(run.attempts) - 1:
+                return intent
+        return None
+
+    def intents_of(self, runs: Sequence[TaskRun]) -> list[Intent]:
+        """The notes about the attempts of task runs that were at work."""
+        found = (self.intent_of(run) for run in runs if run.state is State.RUNNING)
+        return [intent for intent in found if intent is not None]
+
+    def folder_of(self, run: TaskRun) -> Path | None:
+        """The folder of a WorkingDirectory that was at work; None if it is gone."""
+        return left_folder(self.folders, run.id)
+
+    def keep(self, rest: Rest) -> None:
+        """Have the folders of an attempt that goes on stay."""
+        if rest.left is not None:
+            self.keep_all([rest.left.intent])
+
+    def keep_all(self, intents: Iterable[Intent]) -> None:
+        """Have the folders of these attempts stay."""
+        for intent in intents:
+            self.kept |= {intent.folder, intent.workdir.parent}
+
+    async def rest_of(self, run: TaskRun, runners: TaskRunners) -> Rest | None:
+        """What is left of the last attempt of a run that was at work; None: nothing is known.
+
+        Raises:
+            RunnerUnavailable: its engine does not answer.
+        """
+        intent = self.intent_of(run)
+        if intent is None:
+            return None
+        return _judged(intent, await runners.left_container(intent))
+
+
+def _judged(intent: Intent, left: Left | None) -> Rest:
+    """The recovery table for an attempt whose container was to be made."""
+    if left is None:
+        if intent.started is None:
+            return Rest(verdict="begin")
+        return Rest(verdict="lost", reason="its container is gone")
+    if left.status == "created":
+        return Rest(verdict="begin")
+    if left.status not in ("running", "paused", "exited", "restarting"):
+        return Rest(verdict="lost", reason=f"its container is {left.status}")
+    began = _instant(left.container["State"].get("StartedAt"))
+    noted_s = intent.started
+    if noted_s is not None and began is not None and began.timestamp() > noted_s + _CLOCK_MARGIN_S:
+        return Rest(verdict="lost", reason="its container was restarted by somebody else")
+    if not intent.workdir.is_dir():
+        return Rest(verdict="lost", reason="its working directory is gone")
+    return Rest(verdict="follow", left=left)
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return read_instant(text or "")
+    except ValueError:
+        return None
+
+
+@dataclass(slots=True)
+class Known:
+    """What is stored already of an attempt whose output is read a second time."""
+
+    lines: Counter[tuple[Level, str]]
+    metrics: Counter[tuple[str | None, float, frozenset[tuple[str, str]]]]
+
+    @classmethod
+    def of(
+        cls, run: TaskRun, attempt: int, lines: Sequence[LogLine], metrics: Sequence[Metric]
+    ) -> Known:
+        """What of the execution's `lines` and `metrics` belongs to the attempt."""
+        since = run.attempts[attempt].history.start
+        return cls(
+            Counter(
+                (line.level, line.message)
+                for line in lines
+                if line.task_run_id == run.id and line.attempt == attempt
+            ),
+            Counter(
+                _key(metric)
+                for metric in metrics
+                if metric.task_run_id == run.id and metric.date >= since
+            ),
+        )
+
+    def new_lines(self, level: Level, lines: Sequence[str]) -> list[str]:
+        """Those of the lines that are not stored yet; a line counts once for each time it is."""
+        found: list[str] = []
+        for line in lines:
+            if self.lines[level, line] > 0:
+                self.lines[level, line] -= 1
+            else:
+                found.append(line)
+        return found
+
+    def is_new(self, metric: Metric) -> bool:
+        """Whether the metric is not stored yet."""
+        key = _key(metric)
+        if self.metrics[key] > 0:
+            self.metrics[key] -= 1
+            return False
+        return True
+
+
+def _key(metric: Metric) -> tuple[str | None, float, frozenset[tuple[str, str]]]:
+    return metric.name, metric.value, frozenset((metric.tags or {}).items())
+
+
+@dataclass(slots=True)
+class Adopted:
+    """What an execution goes on with: the rest of each attempt at work, by task run.
+
+    `folders` are those of WorkingDirectory tasks that go on where they were.
+    """
+
+    rests: dict[str, Rest] = field(default_factory=dict[str, Rest])
+    folders: dict[str, Path] = field(default_factory=dict[str, Path])
+
+    def forget_lost(self) -> None:
+        """Leave only what goes on."""
+        self.rests = {id_: rest for id_, rest in self.rests.items() if rest.verdict != "lost"}
+
+    def forget(self, run_id: str) -> None:
+        """The attempt has ended: the next one begins anew."""
+        self.rests.pop(run_id, None)
+        self.folders.pop(run_id, None)
+
+
+async def adopt(
+    leftovers: Leftovers,
+    execution: Execution,
+    runs: Sequence[TaskRun],
+    directories: Collection[str],
+    runners: TaskRunners,
+) -> Adopted:
+    """What of an execution can go on; `directories` are its runs of WorkingDirectory tasks.
+
+    Raises:
+        RunnerUnavailable: an engine that has to be asked does not answer.
+    """
+    if execution.state is State.KILLING:
+        return Adopted()
+    rests: dict[str, Rest] = {}
+    for run in runs:
+        if run.state is State.RUNNING:
+            rest = await leftovers.rest_of(run, runners)
+            if rest is not None:
+                rests[run.id] = rest
+    folders: dict[str, Path] = {}
+    for run in runs:
+        children = [child for child in runs if child.parent_id == run.id]
+        is_open = run.id in directories and not run.state.is_terminal and children
+        folder = leftovers.folder_of(run) if is_open else None
+        if folder is not None and all(_goes_on(child, rests) for child in children):
+            folders[run.id] = folder
+            leftovers.kept.add(folder.parent)
+    for run in runs:
+        # One in a folder that is not gone on with begins anew with all of it.
+        begins_anew = run.parent_id in directories and run.parent_id not in folders
+        if begins_anew:
+            rests.pop(run.id, None)
+        elif run.id in rests:
+            leftovers.keep(rests[run.id])
+    return Adopted(rests, folders)
+
+
+async def adopt_later(
+    leftovers: Leftovers,
+    execution: Execution,
+    runs: Sequence[TaskRun],
+    directories: Collection[str],
+    runners: TaskRunners,
+) -> Adopted:
+    """The same, as soon as the engine answers; after a while what is in it is lost."""
+    pause_s = 0.5
+    with anyio.move_on_after(ENGINE_LOST_AFTER.total_seconds()):
+        while True:
+            with suppress(RunnerUnavailable):
+                return await adopt(leftovers, execution, runs, directories, runners)
+            await anyio.sleep(pause_s)
+            pause_s = min(pause_s * 2, 30)
+    reason = "Docker did not come back"
+    lost = {intent.task_run_id for intent in leftovers.intents_of(runs)}
+    return Adopted({run_id: Rest(verdict="lost", reason=reason) for run_id in lost})
+
+
+def _goes_on(run: TaskRun, rests: Mapping[str, Rest]) -> bool:
+    """Whether a task in a shared folder has left the folder as it should be."""
+    if run.state in (State.RUNNING, State.SUBMITTED, State.RESUBMITTED):
+        return run.id in rests and rests[run.id].verdict != "lost"
+    return True
+
+
+def remaining(run: TaskRun, limit: timedelta, now: datetime, left: Left) -> timedelta:
+    """How much of its timeout an attempt that goes on has left.
+
+    One whose container has ended keeps what it came to: it only has to be collected.
+    """
+    if left.status == "exited":
+        return limit
+    # It is counted from the stored start; a moment is needed to find the container and stop it.
+    return max(limit - (now - run.attempts[-1].history.start), timedelta(seconds=1))
