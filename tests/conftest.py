@@ -15,9 +15,18 @@ import docker
 import leaks
 import pytest
 from docker.errors import DockerException
+from hypothesis import HealthCheck, settings
 
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
 """Whether a missing engine is a failure instead of a reason to skip."""
+
+
+# Machines are shared: how long an example takes says nothing. In CI the examples are the same ones
+# every time, so that a failure there belongs to the change.
+settings.register_profile(
+    "eyas", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("eyas")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -83,7 +83,24 @@ def all_pids() -> list[int]:
 
 def environment(pid: int) -> list[bytes]:
     """The environment that a process was started with; empty when it cannot be read."""
-    return read(Path(f"/proc/{pid}/environ")).split(b"\0")
+    path = Path(f"/proc/{pid}/environ")
+    found = read(path)
+    for _ in range(5):
+        # A process of ours without any is becoming another program at this moment (exec).
+        if found or not is_ours_and_alive(pid):
+            break
+        time.sleep(0.002)
+        found = read(path)
+    return found.split(b"\0")
+
+
+def is_ours_and_alive(pid: int) -> bool:
+    """Whether a process runs as this user and is no thread of the kernel."""
+    try:
+        owner = Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return False
+    return owner == os.getuid() and status(pid)[1] not in (0, 2)
 
 
 def status(pid: int) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from runner.api.answers import json_response
 from runner.api.services import SomeRefused
@@ -71,6 +72,10 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except sqlite3.Error as error:
         log.exception("api.store_failed", path=request.path)
         return problem(request, 503, f"The store does not answer: {error}")
+    except HttpProcessingError as error:  # within a form: a header that is none, a line without end
+        return problem(
+            request, error.code, f"Bad Request: the body cannot be read: {error.message}"
+        )
     except ConnectionError:
         raise  # the client went away: there is nobody to answer
     except Exception as error:

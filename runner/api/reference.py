@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import anyio.to_thread
 from aiohttp import web
 
 from runner import __version__
@@ -31,18 +32,26 @@ def first_sentence(handler: object) -> str:
 
 def openapi(routes: Iterable[tuple[str, str, object]]) -> Json:
     """An OpenAPI 3.0 document of routes: method, pattern of the path, handler."""
+    from runner.api.reading import body_of, query_of  # late: nobody asks at the start
+
     paths: dict[str, Json] = {}
     for method, pattern, handler in routes:
         path = _PARAMETER.sub(r"{\1}", pattern)
         operation: Json = {
             "summary": first_sentence(handler),
             "operationId": f"{method.lower()}_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}",
-            "parameters": [_parameter(*found) for found in _PARAMETER.findall(pattern)],
+            "parameters": [
+                *(_parameter(*found) for found in _PARAMETER.findall(pattern)),
+                *query_of(handler),
+            ],
             "responses": {
                 "default": {"description": "The answer"},
                 **{status: _error(text) for status, text in _ERRORS.items()},
             },
         }
+        body = body_of(handler) if method in ("POST", "PUT", "DELETE") else None
+        if body is not None:
+            operation["requestBody"] = body
         paths.setdefault(path, {})[method.lower()] = operation
     return {
         "openapi": "3.0.3",
@@ -80,9 +89,13 @@ def table(routes: Iterable[tuple[str, str, object]]) -> str:
 def openapi_route(described: Sequence[tuple[str, str, object]]) -> Any:
     """A handler that answers with the document of these routes."""
 
+    made: list[Json] = []
+
     async def handler(request: web.Request) -> web.Response:
         """This API as an OpenAPI document."""
-        return json_response(openapi(described))
+        if not made:
+            made.append(await anyio.to_thread.run_sync(openapi, described))
+        return json_response(made[0])
 
     return handler
 

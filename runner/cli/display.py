@@ -138,7 +138,7 @@ class PrettyDisplay:
         print(f"eyas: {text}", file=sys.stderr)  # noqa: T201 # this is the output
 
     def progress(self, progress: PullProgress) -> None:
-        """A bar on a terminal (with the extra `tty`), else a line at start and end."""
+        """A bar on a terminal (with the extra `tty`), else a line; one for each failure too."""
         if self._colour and self._bar is None and progress.image not in self._pulling:
             self._bar = _bars()
         if self._bar:
@@ -146,6 +146,8 @@ class PrettyDisplay:
         elif progress.image not in self._pulling:
             self.note(f"Pulling image {progress.image}")
         self._pulling.add(progress.image)
+        if progress.waits:
+            self.note(f"Pulling image {progress.image}: {progress.status}")
         if progress.ended:
             self._pulling.discard(progress.image)
             if self._bar and not self._pulling:
@@ -239,7 +241,9 @@ class QuietDisplay:
         """Not shown."""
 
     def progress(self, progress: PullProgress) -> None:
-        """Not shown."""
+        """A note when a pull is tried again, where notes are shown: that takes a while."""
+        if progress.waits:
+            self.note(f"Pulling image {progress.image}: {progress.status}")
 
     def lines(self, batch: LogBatch) -> None:
         """Not shown."""

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from runner.expr.faults import Fault, LimitFault
-from runner.expr.regexsyntax import RegexError, translate
+from runner.expr.regexchars import RegexError
+from runner.expr.regexsyntax import translate
 
 SECONDS = 2.0
 """How long a regular expression may take."""

@@ -46,7 +46,8 @@ _SPACE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 
 # In the order of the specification (1.1); the group's number says what was found.
 _TOKEN = re.compile(
-    r"""\s*(?:
+    # What Java calls white space: no-break spaces are none.
+    r"""[ \t-\r\x1c-\x1f\u1680\u2000-\u2006\u2008-\u200a\u2028\u2029\u205f\u3000]*(?:
       ((?:equals|contains|is\ not|isIn|and|not|is|or)(?![A-Za-z0-9_])
         |\?\?\??|[=!><]=|\.\.|[-+*/%|~><])
     | ([^\W\d]\w*)
@@ -205,7 +206,7 @@ class _Lexer:
 
     def _refuse_character(self, pos: int) -> None:
         """Raise for the character that starts no token, unless only white space is left."""
-        rest = self.text[pos:].lstrip()
+        rest = self.text[pos:].lstrip(_SPACE)
         if rest:
             raise SyntaxFault(f"Unexpected character [{rest[0]}]", len(self.text) - len(rest))
 

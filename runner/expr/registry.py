@@ -43,7 +43,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, str]]] = {
         "runner.expr.functions.data": "fromJson json yaml fromIon",
         "runner.expr.functions.rendering": (
             "render renderOnce printContext fetchContext currentEachOutput tasksWithState "
-            "iterationOutput block parent"
+            "block parent"
         ),
         "runner.expr.functions.chance": "uuid id ksuid nanoId randomInt randomPort",
         "runner.expr.functions.secrecy": "encrypt decrypt",

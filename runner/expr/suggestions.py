@@ -23,10 +23,15 @@ _ELSEWHERE = {
 }
 
 
+_MOST_NAMES = 2000
+"""So many names are compared: a map of results can have many thousand keys."""
+
+
 def closest(name: str, known: Sequence[str]) -> list[str]:
     """Give at most three of the `known` names that are close to `name`, the closest first."""
     from difflib import get_close_matches
 
+    known = known[:_MOST_NAMES]
     lower = {candidate.lower(): candidate for candidate in reversed(known)}
     found = [lower[name.lower()]] if name.lower() in lower else []
     found += [near for near in get_close_matches(name, known, 3, 0.6) if near not in found]

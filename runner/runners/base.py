@@ -103,14 +103,16 @@ class Outcome:
 class PullProgress:
     """How far the pull of an image has come.
 
-    `current` and `total` are bytes over all layers known so far (0: not known yet). `ended` is
-    True in the last report of a pull, also of one that failed.
+    `current` and `total` are bytes over all layers known so far (0: not known yet). `waits` is True
+    when it failed and is tried again later, as `status` says. `ended` is True in the last report
+    of a pull, also of one that failed.
     """
 
     image: str
     status: str
     current: int = 0
     total: int = 0
+    waits: bool = False
     ended: bool = False
 
 

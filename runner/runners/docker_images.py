@@ -180,7 +180,7 @@ class Images:
                     raise _explained(name, error, text) from error
                 wait_s = self._timing.wait_s(tried)
                 status = f"failed, trying again in {wait_s:.0f} s: {text}"
-                self._progress(PullProgress(image=name, status=status))
+                self._progress(PullProgress(image=name, status=status, waits=True))
                 await anyio.sleep(wait_s)
         return None
 
@@ -270,7 +270,10 @@ def _explained(
     """The error with what to do about it, in the words of whoever runs flows."""
     lowered = text.lower()
     if any(sign in lowered for sign in _UNREACHABLE):
-        hint = f"image {name} is not on this machine and its registry cannot be reached"
+        hint = (
+            f"image {name} is not on this machine and its registry cannot be reached: check the"
+            " network and the image's name, or bring the image with `docker load`"
+        )
     elif any(sign in lowered for sign in _LOGIN_PAGE):
         hint = "the registry answered a web page: is there a login page or proxy in between?"
     elif any(sign in lowered for sign in _NOT_ALLOWED):

@@ -93,7 +93,7 @@ class _Line:
     """The command that runs a script file without installed packages.
 
     An environment that `beforeCommands` activate comes first. `python` None: the `python` of the
-    PATH as it is then, and on this machine `python3` where there is no `python`.
+    PATH as it is then, and `python3` where there is no `python`.
     """
 
     ctx: RunContext
@@ -109,11 +109,10 @@ class _Line:
         active = '"$VIRTUAL_ENV/bin/python"'
         test = f'[ "${{VIRTUAL_ENV:-}}" != {shlex.quote(outer)} ] && [ -x {active} ]'
         choices = [f"if {test}; then {active} {script}"]
-        if self.python is not None or self.in_container:
-            choices.append(f"else {shlex.quote(self.python or 'python')} {script}")
-        else:
-            choices.append(f"elif command -v python >/dev/null 2>&1; then python {script}")
-            choices.append(f"else python3 {script}")
+        if self.python is None:
+            only3 = "! command -v python >/dev/null 2>&1 && command -v python3 >/dev/null 2>&1"
+            choices.append(f"elif {only3}; then python3 {script}")
+        choices.append(f"else {shlex.quote(self.python or 'python')} {script}")
         return "; ".join([*choices, "fi"])
 
     def _outside_a_shell(self) -> str:

@@ -278,6 +278,22 @@ def test_a_reader_that_goes_away_is_no_error(eyas: Eyas) -> None:
     assert process.wait(30) != 0
 
 
+@pytest.mark.usefixtures("docker_engine")
+def test_a_pull_that_is_tried_again_says_so_while_it_waits(eyas: Eyas) -> None:
+    task = "  - id: s\n    type: io.kestra.plugin.scripts.shell.Commands\n    commands: [echo]\n"
+    task += "    containerImage: 127.0.0.1:1/nobody/listens:1\n"
+    process = eyas.start("run", eyas.flow("again", task))
+    assert process.stderr is not None
+
+    said = [process.stderr.readline(), process.stderr.readline()]
+    process.send_signal(signal.SIGINT)
+
+    assert said[0] == "eyas: Pulling image 127.0.0.1:1/nobody/listens:1\n"
+    assert "127.0.0.1:1/nobody/listens:1: failed, trying again in 5 s: " in said[1]
+    assert "connection refused" in said[1]
+    assert process.wait(30) == 130
+
+
 @pytest.mark.parametrize("form", ["pretty", "json", "jsonl"])
 def test_output_that_cannot_be_written_is_one_message_and_status_3(eyas: Eyas, form: str) -> None:
     flow = eyas.flow("full", shell("s", "echo hi"))

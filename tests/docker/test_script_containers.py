@@ -86,6 +86,20 @@ async def test_dependencies_are_installed_in_a_container_of_the_same_image(
     assert "Installed dependencies: eyas_probe==1.5" in ended.logs(Level.DEBUG, "user")
 
 
+async def test_an_image_with_only_sh_and_python3_runs_scripts_that_talk_back(
+    settings: Settings,
+) -> None:
+    ended = await run(
+        settings,
+        "{id: t, type: io.kestra.plugin.scripts.python.Script,"
+        " containerImage: eyas-test/alpine-like:latest,"
+        " script: 'from kestra import Kestra; Kestra.outputs({\"n\": 1})'}",
+    )
+
+    assert ended.state is State.SUCCESS, ended.logs(Level.ERROR, "t")
+    assert ended.outputs_of("t")["vars"] == {"n": 1}
+
+
 async def test_an_image_without_an_installer_is_served_by_uv_here(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -47,5 +47,23 @@ def test_the_openapi_document_has_every_route_under_a_name_of_its_own() -> None:
     assert len(list(routes())) > len(names)
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            named = {each["name"] for each in operation["parameters"]}
+            named = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
             assert named == {part.strip("{}") for part in path.split("/") if part.startswith("{")}
+
+
+def test_the_openapi_document_tells_what_the_handlers_read() -> None:
+    paths = openapi(described())["paths"]
+
+    def query(method: str, path: str) -> set[str]:
+        parameters = paths[f"/api/v1/main{path}"][method]["parameters"]
+        return {each["name"] for each in parameters if each["in"] == "query"}
+
+    def kinds(method: str, path: str) -> set[str]:
+        return set(paths[f"/api/v1/main{path}"][method]["requestBody"]["content"])
+
+    create = query("post", "/executions/{namespace}/{id}")
+    assert create >= {"labels", "wait", "revision", "scheduleDate", "kind", "taskRunId", "status"}
+    assert query("get", "/executions/search") >= {"page", "size", "sort", "state", "namespace"}
+    assert kinds("post", "/flows") >= {"application/x-yaml"}
+    assert kinds("post", "/executions/{namespace}/{id}") >= {"multipart/form-data"}
+    assert kinds("put", "/triggers") == {"application/json"}

@@ -127,16 +127,6 @@ def current_each_output(arguments: Arguments) -> object:
     return found
 
 
-@function("iterationOutput", "outputs", since="2.0")
-def iteration_output(arguments: Arguments) -> object:
-    """A later name of `currentEachOutput`.
-
-    >>> {{ iterationOutput(outputs.each).value }}
-    in b
-    """
-    return current_each_output(arguments)
-
-
 @function("tasksWithState", "state")
 def tasks_with_state(arguments: Arguments) -> object:
     """The task runs in a state, as maps with `taskId`, `state` and, under loops, `value`.
