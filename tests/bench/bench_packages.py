@@ -4,7 +4,7 @@
 
 `dependencies: [pandas]` and `beforeCommands: [pip install pandas]`, in containers and as processes:
 RUNNING to SUCCESS of a task, in one execution of `eyas run` whose tasks take turns, after a first
-run that installs. Medians, with the middle half; what packages cost is the median of the differences
+run that installs. Medians, with the middle half; what packages cost is the median of differences
 to the task without them in the same round, as other work on the machine slows both (target: at most
 10 ms). Then the first run, the size of the cache, and the first tasks of a fresh `eyas run`, which
 also load code. Exit status 1 if a target is missed.
