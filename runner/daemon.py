@@ -9,9 +9,12 @@ import secrets
 import shutil
 import signal
 import socket
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
+from itertools import chain, repeat
 from pathlib import Path
 
 import anyio
@@ -25,7 +28,13 @@ from runner.api.app import make_app
 from runner.api.security import is_loopback
 from runner.api.services import Services
 from runner.engine.adoption import Leftovers
-from runner.engine.cleanup import ORPHAN_INTERVAL_S, clear, end_processes, remove_orphans
+from runner.engine.cleanup import (
+    ORPHAN_AGE,
+    ORPHAN_INTERVAL_S,
+    clear,
+    end_processes,
+    remove_orphans,
+)
 from runner.engine.engine import Engine
 from runner.errors import RunnerError, SettingInvalid
 from runner.loading.folder import Folder
@@ -95,9 +104,8 @@ async def serve(
                     task_status.started(port)
                     await stop.wait()
                 notify("STOPPING=1", settings.environ)
-            await _drain(services)
             # What still runs in containers goes on there; the next daemon follows it.
-            services.engine.runners.handing_over = True
+            services.engine.runners.handing_over = await _drain(services)
             group.cancel_scope.cancel()
     log.info("daemon.stopped")
 
@@ -118,13 +126,19 @@ async def _recover(services: Services, group: anyio.abc.TaskGroup) -> list[str]:
 async def _clean_up(services: Services, leftovers: Leftovers) -> None:
     """Remove what an earlier daemon left, and from time to time containers that got lost."""
     runners, folder = services.engine.runners, services.settings.tmp_dir
+    began_s = time.time()
     for problem in await clear(leftovers, runners):
         log.warning("daemon.left_behind", problem=problem)
-    while services.settings.task_runner != "process":
-        orphans = await remove_orphans(folder, runners)
+    if services.settings.task_runner == "process":
+        return
+    # At first those from before us: nobody else makes containers of this state folder.
+    age = timedelta(seconds=time.time() - began_s + 1)
+    for pause_s in chain((ORPHAN_AGE.total_seconds(),), repeat(ORPHAN_INTERVAL_S)):
+        orphans = await remove_orphans(folder, runners, age)
         if orphans:
             log.warning("daemon.orphans_removed", containers=orphans)
-        await anyio.sleep(ORPHAN_INTERVAL_S)
+        await anyio.sleep(pause_s)
+        age = ORPHAN_AGE
 
 
 @contextmanager
@@ -206,6 +220,8 @@ async def _opened(settings: Settings, flows_dir: Path) -> AsyncGenerator[Service
             replace(settings, tmp_dir=folder), flows_dir, instance_id
         ) as services:
             yield services
+        if not services.engine.runners.handing_over:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -229,9 +245,9 @@ def work_dir(parent: Path, instance_id: str) -> Generator[Path]:
         yield folder
     finally:
         # Containers that were handed over still work in theirs.
-        with suppress(OSError):
-            folder.rmdir()
-            folder.parent.rmdir()
+        for path in (folder, folder.parent):
+            with suppress(OSError):
+                path.rmdir()
 
 
 def _boot_id() -> str:
@@ -298,14 +314,18 @@ async def _follow_flows(services: Services) -> None:
         await changed.wait()
 
 
-async def _drain(services: Services) -> None:
-    """Let what runs come to its end, but not longer than the setting allows."""
+async def _drain(services: Services) -> bool:
+    """Let what runs come to its end, but not longer than the setting allows.
+
+    Whether something goes on after that.
+    """
     with anyio.move_on_after(services.settings.drain.total_seconds()) as limit:
         for execution in await services.store.unfinished():
             await services.engine.wait_until_done(execution.id)
-    if limit.cancelled_caught:
-        left = await services.store.unfinished()
+    left = await services.store.unfinished() if limit.cancelled_caught else ()
+    if left:
         log.warning("daemon.left_running", executions=[each.id for each in left])
+    return bool(left)
 
 
 async def _stop_on_signal(stop: anyio.Event) -> None:

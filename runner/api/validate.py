@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import anyio.to_thread
 from aiohttp import BodyPartReader, web
@@ -14,6 +15,7 @@ from runner.api.flows import documents
 from runner.api.services import BadRequest, Services, services
 from runner.api.shapes import Json
 from runner.errors import FlowInvalid, Problem
+from runner.loading.source import read
 from runner.model.flow import Flow
 
 ROUTES = web.RouteTableDef()
@@ -105,12 +107,47 @@ async def _result(api: Services, text: str) -> Json:
 
 
 async def _checked(api: Services, text: str) -> tuple[Flow | None, Sequence[Problem]]:
-    """The flow, None if there is none, and what keeps it from running."""
+    """The flow, None if there is none, and what keeps it from running.
+
+    Paths of problems begin at the root, as editors look for them: `tasks[0].message`.
+    """
+
+    def work() -> tuple[Flow | None, Sequence[Problem]]:
+        try:
+            flow = api.flows.check(text)
+        except FlowInvalid as error:
+            return None, _rooted(error.problems, text)
+        wrong = [each for each in flow.problems if each.kind == "unsupported"]
+        return flow, _rooted(wrong, text) if wrong else ()
+
+    return await anyio.to_thread.run_sync(work)
+
+
+def _rooted(problems: Sequence[Problem], text: str) -> list[Problem]:
+    """The problems with the place of a task or trigger in place of its id in their paths."""
     try:
-        flow = await anyio.to_thread.run_sync(api.flows.check, text)
-    except FlowInvalid as error:
-        return None, error.problems
-    return flow, [each for each in flow.problems if each.kind == "unsupported"]
+        places = dict(_places(read(text), ""))
+    except FlowInvalid:  # no YAML, so no paths
+        return list(problems)
+    found: list[Problem] = []
+    for each in problems:
+        place = next((p for id_, p in places.items() if each.path.startswith(f"{id_}.")), None)
+        inner = each.path.partition(".")[2]
+        found.append(each if place is None else replace(each, path=f"{place}.{inner}"))
+    return found
+
+
+def _places(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Ids of what has a type, and where it stands."""
+    if isinstance(node, dict):
+        entries = cast("dict[str, Any]", node)
+        if isinstance(entries.get("id"), str) and "type" in entries:
+            yield entries["id"], path
+        for key, value in entries.items():
+            yield from _places(value, f"{path}.{key}" if path else key)
+    elif isinstance(node, list):
+        for index, value in enumerate(cast("list[Any]", node)):
+            yield from _places(value, f"{path}[{index}]")
 
 
 def _refused(text: str, problems: Sequence[Problem]) -> Json:

@@ -27,7 +27,7 @@ _MARKS = {"ok": ("✓", "green"), "note": ("•", "yellow"), "missing": ("✗", 
 )
 def doctor_command(flows: Sequence[str], output: Literal["pretty", "json"]) -> None:
     """Look for all that running flows needs: Docker, Python, uv, disk, and the images that the
-    given flows use.
+    given flows use (files, or folders of them).
 
     Changes nothing. Exits with 0 if all that is needed is here, else with 3.
     """

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -206,15 +206,16 @@ def _images_of(flows: Sequence[str], settings: Settings) -> tuple[Mapping[str, s
 
     images: dict[str, str] = {}
     findings: list[Finding] = []
-    for path in flows:
+    for path in _files(flows):
         try:
             flow = load_file(path, settings=settings)
         except FlowInvalid as error:
+            count = len(error.problems)
             findings.append(
                 Finding(
                     name=f"flow {path}",
                     level="missing",
-                    found=f"{len(error.problems)} problems",
+                    found=f"{count} problem{'s' if count != 1 else ''}",
                     advice=f"Run `eyas validate {path}`.",
                 )
             )
@@ -223,6 +224,17 @@ def _images_of(flows: Sequence[str], settings: Settings) -> tuple[Mapping[str, s
             if task.type.startswith(_SCRIPTS) and not task.disabled:
                 images |= _image_of(task.type, task.properties)
     return images, findings
+
+
+def _files(paths: Sequence[str]) -> Iterator[str]:
+    """The files to read: those named, and those in the folders that are named."""
+    from runner.cli.validate import flows_under
+
+    for path in paths:
+        if Path(path).is_dir():
+            yield from flows_under(path, [])
+        else:
+            yield path
 
 
 def _image_of(type_: str, properties: Mapping[str, Any]) -> Mapping[str, str]:

@@ -66,7 +66,7 @@ def _files(paths: Sequence[str]) -> Iterator[str | Checked]:
             yield path
             continue
         errors: list[OSError] = []
-        found = list(_flows_under(path, errors))
+        found = list(flows_under(path, errors))
         yield from found
         for error in errors:
             yield _failed(str(error.filename), f"The folder cannot be read: {error.strerror}")
@@ -75,7 +75,7 @@ def _files(paths: Sequence[str]) -> Iterator[str | Checked]:
             yield _failed(path, "There are no flows in this folder", hint)
 
 
-def _flows_under(folder: str, errors: list[OSError]) -> Iterator[str]:
+def flows_under(folder: str, errors: list[OSError]) -> Iterator[str]:
     """Flow files below the folder; hidden files and folders are left out, links not followed."""
     for base, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,13 +18,19 @@ from runner.model.state import State
 from runner.model.times import read_instant
 from runner.runners.intents import Intent, Left, read_intents
 from runner.runners.registry import TaskRunners
+from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES
 from runner.tasks.work_folder import left_folder
 
 _CLOCK_MARGIN_S = 2
 """So much later than noted a container may have started; more, and it was started again."""
 
+DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
+"""The type of the task whose children share a folder."""
+
 ENGINE_LOST_AFTER = timedelta(minutes=10)
 """So long executions wait for an engine that has their containers (reliability B4)."""
+
+_SCRIPTS = frozenset((*SCRIPT_TYPES, *COMMANDS_TYPES))
 
 Verdict = Literal["follow", "begin", "lost"]
 
@@ -92,7 +98,7 @@ class Leftovers:
             RunnerUnavailable: its engine does not answer.
         """
         intent = self.intent_of(run)
-        if intent is None:
+        if intent is None or not intent.run:
             return None
         return _judged(intent, await runners.left_container(intent))
 
@@ -196,10 +202,10 @@ async def adopt(
     leftovers: Leftovers,
     execution: Execution,
     runs: Sequence[TaskRun],
-    directories: Collection[str],
+    types: Mapping[str, str],
     runners: TaskRunners,
 ) -> Adopted:
-    """What of an execution can go on; `directories` are its runs of WorkingDirectory tasks.
+    """What of an execution can go on; `types` are those of its tasks.
 
     Raises:
         RunnerUnavailable: an engine that has to be asked does not answer.
@@ -214,27 +220,50 @@ async def adopt(
                 rests[run.id] = rest
     folders: dict[str, Path] = {}
     for run in runs:
-        children = [child for child in runs if child.parent_id == run.id]
-        is_open = run.id in directories and not run.state.is_terminal and children
-        folder = leftovers.folder_of(run) if is_open else None
-        if folder is not None and all(_goes_on(child, rests) for child in children):
-            folders[run.id] = folder
-            leftovers.kept.add(folder.parent)
-    for run in runs:
-        # One in a folder that is not gone on with begins anew with all of it.
-        begins_anew = run.parent_id in directories and run.parent_id not in folders
-        if begins_anew:
-            rests.pop(run.id, None)
-        elif run.id in rests:
-            leftovers.keep(rests[run.id])
+        if types.get(run.task_id) == DIRECTORY and not run.state.is_terminal:
+            children = [child for child in runs if child.parent_id == run.id]
+            folder = _whole(leftovers, run, children, types, rests)
+            if folder is not None:
+                folders[run.id] = folder
+                leftovers.kept.add(folder.parent)
+            else:
+                # They begin anew with all of it.
+                rests = {id_: rests[id_] for id_ in rests.keys() - {each.id for each in children}}
+    for rest in rests.values():
+        leftovers.keep(rest)
     return Adopted(rests, folders)
+
+
+def _whole(
+    leftovers: Leftovers,
+    run: TaskRun,
+    children: Sequence[TaskRun],
+    types: Mapping[str, str],
+    rests: dict[str, Rest],
+) -> Path | None:
+    """The folder of a WorkingDirectory if its tasks can go on in it; adds to their `rests`."""
+    folder = leftovers.folder_of(run)
+    if folder is None or not children:
+        return None
+    for child in children:
+        if child.state not in (State.RUNNING, State.SUBMITTED, State.RESUBMITTED):
+            continue
+        if child.id not in rests:
+            if leftovers.intent_of(child) is not None or types.get(child.task_id) not in _SCRIPTS:
+                return None
+            # It was not noted yet, so its command has not begun to change the folder.
+            if child.state is State.RUNNING:
+                rests[child.id] = Rest(verdict="begin")
+        elif rests[child.id].verdict == "lost":
+            return None
+    return folder
 
 
 async def adopt_later(
     leftovers: Leftovers,
     execution: Execution,
     runs: Sequence[TaskRun],
-    directories: Collection[str],
+    types: Mapping[str, str],
     runners: TaskRunners,
 ) -> Adopted:
     """The same, as soon as the engine answers; after a while what is in it is lost."""
@@ -242,19 +271,12 @@ async def adopt_later(
     with anyio.move_on_after(ENGINE_LOST_AFTER.total_seconds()):
         while True:
             with suppress(RunnerUnavailable):
-                return await adopt(leftovers, execution, runs, directories, runners)
+                return await adopt(leftovers, execution, runs, types, runners)
             await anyio.sleep(pause_s)
             pause_s = min(pause_s * 2, 30)
     reason = "Docker did not come back"
     lost = {intent.task_run_id for intent in leftovers.intents_of(runs)}
     return Adopted({run_id: Rest(verdict="lost", reason=reason) for run_id in lost})
-
-
-def _goes_on(run: TaskRun, rests: Mapping[str, Rest]) -> bool:
-    """Whether a task in a shared folder has left the folder as it should be."""
-    if run.state in (State.RUNNING, State.SUBMITTED, State.RESUBMITTED):
-        return run.id in rests and rests[run.id].verdict != "lost"
-    return True
 
 
 def remaining(run: TaskRun, limit: timedelta, now: datetime, left: Left) -> timedelta:

@@ -49,7 +49,7 @@ async def clear(leftovers: Leftovers, runners: TaskRunners) -> list[str]:
     """Remove the containers and folders that nothing goes on with; gives what could not be."""
     problems: list[str] = []
     for intent in leftovers.intents:
-        if intent.folder in leftovers.kept:
+        if intent.folder in leftovers.kept or not intent.run:
             continue
         try:
             with anyio.move_on_after(30):
@@ -68,10 +68,12 @@ def _delete(folders: Iterable[Path]) -> None:
         delete(folder)
 
 
-async def remove_orphans(tmp_dir: Path, runners: TaskRunners) -> list[str]:
-    """Remove containers of this Eyas that no note tells of; gives their names."""
+async def remove_orphans(
+    tmp_dir: Path, runners: TaskRunners, age: timedelta = ORPHAN_AGE
+) -> list[str]:
+    """Remove containers of this Eyas of that age that no note tells of; gives their names."""
     try:
         known = {intent.run for intent in await anyio.to_thread.run_sync(read_intents, tmp_dir)}
-        return await runners.remove_orphans(known, ORPHAN_AGE)
+        return await runners.remove_orphans(known, age)
     except RunnerUnavailable:
         return []

@@ -24,7 +24,7 @@ from runner.engine.host import EngineHost
 from runner.engine.inputs import Resolved, resolve_inputs, resume_inputs
 from runner.engine.journal import Journal, OnState, utc_now
 from runner.engine.live import Live
-from runner.engine.recovery import MAX_RESTARTS, directories, recovered
+from runner.engine.recovery import MAX_RESTARTS, recovered, types_of
 from runner.errors import Conflict, NotFound, RunnerUnavailable
 from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCause
 from runner.model.flow import Flow
@@ -216,9 +216,8 @@ class Engine:
             await journal.move(State.FAILED)
             return
         runs = await self.store.task_runs(execution.id)
-        of_folders = directories(flow, runs)
         try:
-            adopted = await adopt(leftovers, execution, runs, of_folders, self.runners)
+            adopted = await adopt(leftovers, execution, runs, types_of(flow), self.runners)
         except RunnerUnavailable:
             leftovers.keep_all(leftovers.intents_of(runs))
             self._group.start_soon(self._recover_later, flow, execution, restarts, leftovers)
@@ -230,9 +229,7 @@ class Engine:
     ) -> None:
         """Go on with an execution as soon as the engine that has its containers answers."""
         runs = await self.store.task_runs(execution.id)
-        adopted = await adopt_later(
-            leftovers, execution, runs, directories(flow, runs), self.runners
-        )
+        adopted = await adopt_later(leftovers, execution, runs, types_of(flow), self.runners)
         await self._go_on(flow, execution, runs, restarts, adopted)
 
     async def _go_on(

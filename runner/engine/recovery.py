@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from runner.engine.adoption import Adopted
+from runner.engine.adoption import DIRECTORY, Adopted
 from runner.model.execution import Attempt, Execution, TaskRun
 from runner.model.flow import Flow
 from runner.model.state import State
@@ -22,7 +22,7 @@ MAX_RESTARTS = 3
 """So often a task run is run again after it was lost."""
 
 _FLOW = "io.kestra.plugin.core.flow"
-_DIRECTORY, _LOOP = f"{_FLOW}.WorkingDirectory", f"{_FLOW}.LoopUntil"
+_LOOP = f"{_FLOW}.LoopUntil"
 _AT_WORK = (State.SUBMITTED, State.RUNNING, State.RESUBMITTED)
 
 
@@ -49,11 +49,13 @@ def recovered(
     What is `adopted` stays as it is.
     """
     adopted = adopted or Adopted()
-    types = {task.id: task.type for task in all_tasks(flow)}
+    types = types_of(flow)
     result = Recovered(execution=execution)
     if _rested(execution, runs, types):
         result.execution = execution.moved(State.RUNNING, now)
-    folders = directories(flow, runs) - adopted.folders.keys()
+    folders = {
+        run.id for run in runs if types.get(run.task_id) == DIRECTORY and not run.state.is_terminal
+    } - adopted.folders.keys()
     for run in runs:
         if run.parent_id in folders:
             # The folder is gone with what was in it: its tasks begin anew.
@@ -70,10 +72,9 @@ def recovered(
     return result
 
 
-def directories(flow: Flow, runs: Sequence[TaskRun]) -> set[str]:
-    """The ids of runs of WorkingDirectory tasks that have not ended."""
-    tasks = {task.id for task in all_tasks(flow) if task.type == _DIRECTORY}
-    return {run.id for run in runs if run.task_id in tasks and not run.state.is_terminal}
+def types_of(flow: Flow) -> dict[str, str]:
+    """The types of a flow's tasks by their ids."""
+    return {task.id: task.type for task in all_tasks(flow)}
 
 
 def _again(
@@ -86,7 +87,7 @@ def _again(
 ) -> TaskRun:
     """A run that has not ended, as it goes on."""
     kind = _kind(run, types)
-    folder = types.get(run.task_id) == _DIRECTORY
+    folder = types.get(run.task_id) == DIRECTORY
     if run.state is State.CREATED and kind in (Kind.STARTING, Kind.UPDATING):
         # It was about to begin; what it may have started is found again by its id.
         return replace(run, attempts=run.attempts[:-1])

@@ -1,4 +1,4 @@
-"""What was about to be run in a container, noted before the container is made (reliability D1).
+"""What was about to be run, noted before the container is made (reliability D1).
 
 The note stands in the private folder of the command, so that it goes when the command's result is
 stored. A next Eyas finds by it what a killed one has left.
@@ -21,10 +21,11 @@ _INTENT, _STARTED = "intent", "started"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """One container that was to be made.
+    """One container that was to be made, or process that was to be started.
 
-    `run` is the value of its label `eyas.run`, `host` what the flow says of the engine. `main`: it
-    runs the task's own command. `started`: unix time by which it was known to run; None: not known.
+    `run` is the value of its label `eyas.run`, empty for a process; `host` what the flow says of
+    the engine. `main`: it runs the task's own command. `started`: unix time by which the container
+    was known to run; None: not known.
     """
 
     run: str
@@ -68,8 +69,11 @@ class Left:
         return any(m.get("Type") == "bind" and m.get("Destination") == workdir for m in mounts)
 
 
-def note(folder: Path, command: Command, run: str, host: str | None) -> None:
-    """Note in `folder` that a container with label `run` is about to be made for `command`."""
+def note(folder: Path, command: Command, run: str = "", host: str | None = None) -> None:
+    """Note in `folder` that a container with label `run` is about to be made for `command`.
+
+    Without `run` it is a local process that is about to be started.
+    """
     owner = command.owner
     data = {
         "run": run,

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from runner.errors import RunnerUnavailable
 from runner.runners.base import Command, Emit, Outcome, Stream
+from runner.runners.intents import note
 from runner.runners.limits import check_size
 from runner.runners.process_tree import (
     Process,
@@ -61,6 +62,8 @@ class ProcessRunner:
             cookie = f"EYAS_SIDE_FILE={side.file}"
             env = self._environment(command, side)
             check_size(command.argv, env)
+            if command.main:
+                note(side.outer, command)
             code = await _Running(_start(command, env), cookie, self._settings).to_end(emit)
             return Outcome(exit_code=128 - code if code < 0 else code, markers=side.markers())
 

@@ -22,10 +22,10 @@ def publish(target: Path, source: Path | bytes, temps: Path, *, move: bool = Fal
         TaskFailed: it is no regular file.
     """
     temps.mkdir(parents=True, exist_ok=True)
-    _make_folders(target.parent)
     temp = temps / new_id()
     try:
         _fill(temp, source, move)
+        _make_folders(target.parent)
         temp.replace(target)
     except BaseException:
         temp.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,19 +20,29 @@ from runner.model.execution import new_id
 _LIMIT_S = 60
 
 
+PREFIX = "kept-"
+"""How the names of folders begin that hold the second names."""
+
+
 @asynccontextmanager
-async def kept_files(folder: Path) -> AsyncGenerator[None]:
+async def kept_files(
+    folder: Path, *, resumed: bool = False, goes_on: Callable[[], bool] = lambda: False
+) -> AsyncGenerator[None]:
     """Bring back, at the end of the block, what was in `folder` at its beginning and is gone.
 
-    A file comes back as it was when it was deleted; links do not come back.
+    A file comes back as it was when it was deleted; links do not come back. `resumed`: an earlier
+    Eyas began the block. Nothing is done while `goes_on` gives True: the next Eyas ends it.
     """
-    kept = folder.parent / f"kept-{new_id()}"
+    left = next(folder.parent.glob(f"{PREFIX}*"), None) if resumed else None
+    kept = left or folder.parent / f"{PREFIX}{new_id()}"
     try:
-        await anyio.to_thread.run_sync(_remember, folder, kept)
+        if not resumed:
+            await anyio.to_thread.run_sync(_remember, folder, kept)
         yield
     finally:
-        with anyio.move_on_after(_LIMIT_S, shield=True):
-            await anyio.to_thread.run_sync(_bring_back, folder, kept)
+        if not goes_on():
+            with anyio.move_on_after(_LIMIT_S, shield=True):
+                await anyio.to_thread.run_sync(_bring_back, folder, kept)
 
 
 def _remember(folder: Path, kept: Path) -> None:

@@ -322,16 +322,21 @@ class _Attempt:
     @asynccontextmanager
     async def _as_it_was(self) -> AsyncGenerator[None]:
         """Around the command: afterwards the folder is as Kestra would have it back."""
-        docker = self.place.docker
+        docker, ctx = self.place.docker, self.ctx
+
+        def goes_on() -> bool:
+            return docker is not None and ctx.runners.handing_over
+
         try:
-            copies = docker is not None and docker.file_handling == "VOLUME"
-            if copies and self.ctx.shared_dir and self.ctx.resumed is None:
-                async with kept_files(self.folder):
+            if docker is not None and docker.file_handling == "VOLUME" and ctx.shared_dir:
+                resumed = ctx.resumed is not None
+                async with kept_files(self.folder, resumed=resumed, goes_on=goes_on):
                     yield
             else:
                 yield
         finally:
-            (self.folder / CONTEXT_FILE).unlink(missing_ok=True)
+            if not goes_on():
+                (self.folder / CONTEXT_FILE).unlink(missing_ok=True)
 
     async def _end(self, executed: Executed, patterns: Sequence[str]) -> Result:
         """The outputs, also of a command that failed."""

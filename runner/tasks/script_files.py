@@ -189,7 +189,7 @@ def write_file(target: Path, content: str | Path, name: str, mode: int = 0o644) 
                 with content.open("rb") as reading:
                     shutil.copyfileobj(reading, writing, 1 << 20)
     except OSError as error:
-        raise _cannot_write(name, target, error) from error
+        raise cannot_write(name, target, error) from error
 
 
 def target_of(folder: Path, name: str) -> Path:
@@ -210,7 +210,7 @@ def target_of(folder: Path, name: str) -> Path:
         try:
             make_folder(path)
         except OSError as error:
-            raise _cannot_write(name, path, error) from error
+            raise cannot_write(name, path, error) from error
     return path / parts[-1]
 
 
@@ -228,11 +228,19 @@ def make_folder(path: Path) -> None:
     path.chmod(0o755)
 
 
-def _cannot_write(name: str, path: Path, error: OSError) -> TaskFailed:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
-        return TaskFailed(f"disk_full: cannot write '{name}', {free} bytes are free: {error}")
-    return TaskFailed(f"Cannot write '{name}': {error.strerror}")
+def cannot_write(
+    name: str, path: Path, error: OSError, size_bytes: int | None = None
+) -> TaskFailed:
+    """The failure of a task whose file `name` could not be written to `path` (reliability E2)."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return TaskFailed(f"Cannot write '{name}': {error.strerror}")
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    size = "" if size_bytes is None else f" of {size_bytes} bytes"
+    free = shutil.disk_usage(folder).free
+    return TaskFailed(
+        f"disk_full: cannot write '{name}'{size}, {free} bytes are free: {error.strerror}\n"
+        f"Make space on the disk of {folder}."
+    )
 
 
 def new_name(extension: str) -> str:

@@ -15,6 +15,7 @@ from runner.errors import TaskFailed
 from runner.model.execution import Level, new_id
 from runner.settings import TEMP_PREFIX
 from runner.tasks.context import RunContext
+from runner.tasks.kept_files import PREFIX
 from runner.tasks.script_files import make_folder
 
 _REMOVAL_GRACE_S = 60
@@ -28,7 +29,7 @@ async def work_folder(ctx: RunContext, left: Path | None = None) -> AsyncGenerat
     container without being open to everyone on this machine. `left` is such a folder of an
     earlier Eyas, to go on with. When tasks are handed over to the next Eyas, it stays.
     """
-    name = f"{TEMP_PREFIX}{ctx.task_run.id}-{new_id()}"
+    name = f"{_name_of(ctx.task_run.id)}-{new_id()}"
     outer = left.parent if left is not None else ctx.settings.tmp_dir.absolute() / name
     try:
         yield left if left is not None else _make(outer)
@@ -40,11 +41,19 @@ async def work_folder(ctx: RunContext, left: Path | None = None) -> AsyncGenerat
                     ctx.log(Level.WARN, f"The working directory could not be removed: {problem}")
 
 
+def _name_of(run_id: str) -> str:
+    """How the names of a task run's folders begin.
+
+    The id backwards: paths in logs look as on Kestra only if no id of the execution is in them.
+    """
+    return f"{TEMP_PREFIX}{run_id[::-1]}"
+
+
 def left_folder(outers: Iterable[Path], run_id: str) -> Path | None:
     """The folder of a task run among those an earlier Eyas has left; None if it is not there."""
     for outer in outers:
-        if outer.name.startswith(f"{TEMP_PREFIX}{run_id}-"):
-            folders = [path for path in outer.iterdir() if path.is_dir()]
+        if outer.name.startswith(f"{_name_of(run_id)}-"):
+            folders = [path for path in outer.iterdir() if not path.name.startswith(PREFIX)]
             return folders[0] if len(folders) == 1 else None
     return None
 

@@ -20,7 +20,13 @@ from runner.runners.properties import PropertyReader
 from runner.storage.files import NamespaceFiles
 from runner.tasks.context import RunContext
 from runner.tasks.globs import Matches, anywhere, below
-from runner.tasks.script_files import rendered_inputs, target_of, write_file, write_files
+from runner.tasks.script_files import (
+    cannot_write,
+    rendered_inputs,
+    target_of,
+    write_file,
+    write_files,
+)
 
 _IF_EXISTS = ("OVERWRITE", "FAIL", "WARN", "IGNORE")
 _NOT_IN_PATH = re.compile(r'["<>\\^`{|}\[\]\x00-\x1f\x7f]')
@@ -161,13 +167,32 @@ def _store(ctx: RunContext, folder: Path, matches: Matches) -> dict[str, str]:
                 f"Illegal character in path at index {bad.start()}: {path.name}\n"
                 f"outputFiles: rename '{name}' in the script; {bad[0]!r} cannot stand in a URI."
             )
+        size_bytes = path.stat().st_size
         try:
-            stored[name] = ctx.storage.put(
-                ctx.execution, ctx.task_run, f"{new_id()}-{path.name}", path, move=True
-            )
+            stored[name] = _put(ctx, folder, path)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise cannot_write(name, ctx.storage.root / name, error, size_bytes) from error
             raise TaskFailed(f"Cannot store the output file '{name}': {error}") from error
     return stored
+
+
+def _put(ctx: RunContext, folder: Path, path: Path) -> str:
+    """Store one file; it is gone from the folder once the task's end is stored, not before.
+
+    Should Eyas be killed meanwhile, the next one finds all files where the command left them.
+    """
+    name, twin = f"{new_id()}-{path.name}", folder.parent / new_id()
+    try:
+        os.link(path, twin, follow_symlinks=False)
+    except OSError:
+        # A file system without second names, or somebody else's file.
+        return ctx.storage.put(ctx.execution, ctx.task_run, name, path, move=True)
+    ctx.leaving.callback(path.unlink, missing_ok=True)
+    try:
+        return ctx.storage.put(ctx.execution, ctx.task_run, name, twin, move=True)
+    finally:
+        twin.unlink(missing_ok=True)
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:

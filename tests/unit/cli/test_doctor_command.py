@@ -86,6 +86,18 @@ def test_a_broken_flow_is_named(tmp_path: Path) -> None:
     assert found[f"flow {tmp_path}/f.yaml"]["level"] == "missing"
 
 
+def test_a_folder_stands_for_the_flows_in_it(tmp_path: Path) -> None:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "bad.yaml").write_text("- no flow\n")
+    (tmp_path / "flows" / "good.yaml").write_text(FLOW)
+
+    _, found = doctor(tmp_path, str(tmp_path / "flows"))
+
+    named = [name for name in found if name.startswith("flow ")]
+    assert named == [f"flow {tmp_path}/flows/bad.yaml"]
+    assert found[named[0]]["found"] == "1 problem"
+
+
 @pytest.mark.usefixtures("docker_engine")
 def test_the_images_of_flows_are_looked_for(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text(FLOW)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-import subprocess
 import tarfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -212,17 +210,6 @@ def test_too_many_bytes_files_or_folders_are_refused_with_the_number(folder: Pat
 def test_an_archive_that_is_cut_off_is_an_error(folder: Path, length: int) -> None:
     with pytest.raises(TaskFailed, match="ended too early"):
         unpack(folder, archive(entry("wd/a", b"x" * 1000))[:length])
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_full_disk_is_named(small_disk: Path) -> None:

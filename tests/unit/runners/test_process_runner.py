@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -266,18 +265,6 @@ async def test_a_side_file_that_is_no_file_has_no_markers(
         code = f'{line} "$EYAS_SIDE_FILE"'
         outcome, _ = await run(settings, command(tmp_path, "/bin/sh", "-c", code))
         assert (outcome.exit_code, list(outcome.markers)) == (0, [])
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 64 KB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 async def test_a_disk_that_is_full_is_the_scripts_own_error(

@@ -11,6 +11,7 @@ from script_bench import PROCESS, Bench
 
 from runner.errors import NotFound, RunnerError, TaskFailed
 from runner.model.execution import Level, Outputs
+from runner.storage.files import Storage
 from runner.tasks.script import run_commands, run_script
 from runner.tasks.script_files import write_file
 from runner.tasks.working_directory_files import collect_outputs, stage_inputs
@@ -160,6 +161,25 @@ async def test_a_full_disk_is_named(tmp_path: Path) -> None:
         write_file(Path("/dev/full"), "text", "a")
 
 
+async def test_a_storage_without_room_for_an_output_file_is_named_and_keeps_nothing(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    ctx = bench(tmp_path, "head -c 1000000 /dev/zero > big", outputFiles=["big"])
+    ctx.storage = Storage(small_disk / "storage")
+
+    with pytest.raises(TaskFailed) as failed:
+        await run(ctx)
+
+    first, advice = str(failed.value).splitlines()
+    assert first.startswith("disk_full: cannot write 'big' of 1000000 bytes, ")
+    assert first.endswith(" bytes are free: No space left on device")
+    assert advice == f"Make space on the disk of {small_disk / 'storage'}."
+    assert [name for _, names, files in os.walk(small_disk) for name in (*names, *files)] == [
+        "storage",
+        ".tmp",
+    ]
+
+
 def namespace_bench(folder: Path, *commands: str, **options: Any) -> Bench:
     ctx = bench(folder, *commands, namespaceFiles=options)
     for path in ("q/a.py", "q/b.txt", "q/sub/c.txt"):
@@ -263,6 +283,7 @@ async def test_a_working_directory_is_staged_and_collected(tmp_path: Path) -> No
 
     assert sorted(files) == ["n", "q/b.txt", "q/sub/c.txt"]
     assert ctx.storage.open(files["q/b.txt"]).read_text() == "in f"
+    await ctx.leaving.aclose()
     assert [name for _, _, names in os.walk(folder) for name in names] == ["a.py"]
 
 

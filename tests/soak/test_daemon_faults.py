@@ -1,0 +1,266 @@
+"""A daemon is killed, stopped, or finds its surroundings broken: nothing is lost (group A)."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import requests
+from kill_sweep import Sweep
+from private_engine import PrivateEngine, private_engine
+
+pytestmark = pytest.mark.timeout(180)
+
+DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
+
+
+def flow(script: str, more: str = "") -> str:
+    """A flow `f` of one Docker task."""
+    return f"""\
+id: f
+namespace: t
+tasks:
+  - id: s
+    type: io.kestra.plugin.scripts.shell.Commands
+    containerImage: busybox
+    taskRunner: {{type: {DOCKER}, pullPolicy: NEVER, networkMode: none}}
+    commands: ["{script}"]
+    {more}
+"""
+
+
+def start(api: str) -> str:
+    """The id of a new execution of `f`."""
+    answer = requests.post(f"{api}/executions/t/f", timeout=20)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["id"]
+
+
+def until(api: str, id_: str, *states: str) -> Any:
+    """The execution as soon as it is in one of the states, with a task run in it."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = requests.get(f"{api}/executions/{id_}", timeout=20).json()
+        if found["state"]["current"] in states and found.get("taskRunList"):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+
+
+def messages(api: str, id_: str) -> list[str]:
+    """The lines of its log."""
+    return [line["message"] for line in requests.get(f"{api}/logs/{id_}", timeout=20).json()]
+
+
+def line_came(api: str, id_: str, text: str) -> None:
+    """Wait until the log has the line."""
+    deadline = time.monotonic() + 60
+    while text not in messages(api, id_):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def sweep_in(folder: Path, text: str = "", seed: int = 0) -> Sweep:
+    """A state folder for daemons, with the flow `f` if its text is given."""
+    sweep = Sweep(folder, random.Random(seed))
+    if text:
+        (folder / "flows" / "f.yaml").write_text(text)
+    return sweep
+
+
+def kill(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGKILL) -> None:
+    """End a daemon."""
+    process.send_signal(number)
+    process.wait(60)
+
+
+def test_a_daemon_killed_at_any_moment_loses_and_repeats_nothing(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")  # noqa: T201 # to repeat a failure with
+    sweep = sweep_in(tmp_path, seed=seed)
+    for _ in range(6):
+        sweep.round()
+    sweep.finish()
+
+    assert sweep.kills == 6
+    assert sweep.accepted
+
+
+def test_a_daemon_that_is_stopped_hands_its_containers_over(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    text = flow("echo begun; sleep 3; echo done; hostname")
+    sweep = sweep_in(tmp_path, text)
+    with sweep.daemon() as (process, api):
+        id_ = start(api)
+        line_came(api, id_, "begun")
+        kill(process, signal.SIGTERM)
+        assert process.returncode == 0
+    assert not (sweep.state / "address").exists()
+    with sweep.daemon() as (process, api):
+        ended = until(api, id_, "SUCCESS", "FAILED")
+        lines = messages(api, id_)
+        kill(process, signal.SIGTERM)
+
+    (run,) = ended["taskRunList"]
+    assert ended["state"]["current"] == "SUCCESS"
+    assert len(run["attempts"]) == 1
+    assert [lines.count(text) for text in ("begun", "done")] == [1, 1]
+    assert not list(sweep.temp.iterdir())
+
+
+@pytest.mark.parametrize(("script", "state"), [("exit 3", "FAILED"), ("exit 0", "SUCCESS")])
+def test_a_container_that_ended_while_there_was_no_daemon_counts(
+    tmp_path: Path, docker_engine: docker.DockerClient, script: str, state: str
+) -> None:
+    sweep = sweep_in(tmp_path, flow(f"echo begun; sleep 1; echo late; {script}"))
+    with sweep.daemon() as (process, api):
+        id_ = start(api)
+        line_came(api, id_, "begun")
+        kill(process)
+    container = next(
+        each
+        for each in docker_engine.containers.list(all=True)
+        if each.labels.get("kestra.io/execution-id") == id_
+    )
+    container.wait()
+    with sweep.daemon() as (process, api):
+        ended = until(api, id_, "SUCCESS", "FAILED")
+        lines = messages(api, id_)
+        kill(process, signal.SIGTERM)
+
+    assert ended["state"]["current"] == state
+    assert lines.count("late") == 1
+    assert len(ended["taskRunList"][0]["attempts"]) == 1
+
+
+def test_a_timeout_counts_from_the_stored_start(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    sweep = sweep_in(tmp_path, flow("echo begun; sleep 600", "timeout: PT4S"))
+    with sweep.daemon() as (process, api):
+        id_ = start(api)
+        line_came(api, id_, "begun")
+        kill(process)
+    with sweep.daemon() as (process, api):
+        ended = until(api, id_, "SUCCESS", "FAILED")
+        kill(process, signal.SIGTERM)
+
+    (run,) = ended["taskRunList"]
+    assert (ended["state"]["current"], len(run["attempts"])) == ("FAILED", 1)
+
+
+def test_what_was_being_killed_is_killed(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    sweep = sweep_in(tmp_path, flow("echo begun; sleep 600"))
+    with sweep.daemon() as (process, api):
+        id_ = start(api)
+        line_came(api, id_, "begun")
+        kill(process)
+    state = sweep.state / "state.db"
+    with sqlite3.connect(state) as db:
+        # As if it had been asked to kill it in its last moment.
+        (body,) = db.execute("SELECT body FROM executions WHERE id = ?", (id_,)).fetchone()
+        history = '["RUNNING",'
+        assert history in body
+        stamp = body.split(history)[1].split("]")[0]
+        new = body.replace(f"{history}{stamp}]", f'{history}{stamp}],["KILLING",{stamp}]')
+        db.execute("UPDATE executions SET state = 'KILLING', body = ? WHERE id = ?", (new, id_))
+    db.close()
+    with sweep.daemon() as (process, api):
+        ended = until(api, id_, "KILLED", "SUCCESS", "FAILED")
+        kill(process, signal.SIGTERM)
+
+    assert ended["state"]["current"] == "KILLED"
+    assert not sweep_containers(docker_engine, id_)
+
+
+def sweep_containers(engine: docker.DockerClient, id_: str) -> list[str]:
+    """The containers of an execution."""
+    return [
+        str(each.name)
+        for each in engine.containers.list(all=True)
+        if each.labels.get("kestra.io/execution-id") == id_
+    ]
+
+
+def test_a_container_that_somebody_removed_meanwhile_is_run_again(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    sweep = sweep_in(tmp_path, flow("echo begun; sleep 2"))
+    with sweep.daemon() as (process, api):
+        id_ = start(api)
+        line_came(api, id_, "begun")
+        kill(process)
+    for name in sweep_containers(docker_engine, id_):
+        docker_engine.containers.get(name).remove(force=True)
+    with sweep.daemon() as (process, api):
+        ended = until(api, id_, "SUCCESS", "FAILED")
+        lines = messages(api, id_)
+        kill(process, signal.SIGTERM)
+
+    attempts = [each["state"]["current"] for each in ended["taskRunList"][0]["attempts"]]
+    assert attempts == ["FAILED", "SUCCESS"]
+    assert any("its container is gone" in line for line in lines)
+
+
+@pytest.fixture
+def own_engine(
+    tmp_path_factory: pytest.TempPathFactory, docker_engine: docker.DockerClient
+) -> Iterator[PrivateEngine]:
+    """An engine of the test's own whose containers go on without it."""
+    folder = tmp_path_factory.mktemp("engine")
+    with private_engine(folder, options="--live-restore") as engine:
+        engine.load("busybox")
+        yield engine
+
+
+def test_a_daemon_waits_for_the_engine_that_has_its_containers(
+    tmp_path: Path, own_engine: PrivateEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", own_engine.url)
+    sweep = sweep_in(tmp_path, flow("echo begun; sleep 4; echo done"))
+    with sweep.daemon() as (process, api):
+        id_ = start(api)
+        line_came(api, id_, "begun")
+        kill(process)
+    own_engine.signal(signal.SIGTERM)
+    with sweep.daemon() as (process, api):
+        waiting = requests.get(f"{api}/executions/{id_}", timeout=20).json()
+        own_engine.start()
+        ended = until(api, id_, "SUCCESS", "FAILED")
+        lines = messages(api, id_)
+        kill(process, signal.SIGTERM)
+
+    assert waiting["state"]["current"] == "RUNNING"
+    assert ended["state"]["current"] == "SUCCESS", lines
+    assert len(ended["taskRunList"][0]["attempts"]) == 1
+
+
+def refused(root: Path, **environ: str) -> tuple[int, str]:
+    """Exit status and message of a daemon that cannot start."""
+    (root / "flows").mkdir(exist_ok=True)
+    argv = [sys.executable, "-m", "runner", "serve", str(root / "flows"), "--port", "0"]
+    run = subprocess.run(
+        [*argv, "--state-dir", str(root / "state")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, **environ},
+    )
+    assert "Traceback" not in run.stderr
+    return run.returncode, run.stderr
