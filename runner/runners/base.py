@@ -37,6 +37,20 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOnly:
+    """A folder of this machine that a command reads.
+
+    A process uses it where it is. A container has it at `target`, an absolute path: mounted if
+    its engine sees `root`, a folder around it that is asked about once for all that are in it, else
+    copied in.
+    """
+
+    folder: Path
+    root: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A command line, its environment and the folder it runs in.
 
@@ -45,7 +59,8 @@ class Command:
     `shim` says to make the `kestra` module importable: the runner puts it where the command can
     read it and sets PYTHONPATH and the side file's variable. `output_dir`, below `workdir`, is the
     folder of the deprecated `outputDirectory`. `sync_back`: copy the folder back afterwards even
-    if the command failed (a container without a shared folder only).
+    if the command failed (a container without a shared folder only). `reads` are other folders that
+    the command needs; nothing it does changes them.
 
     `main`: it is the task's own command, not a tool's. `leaving` takes what the command leaves
     behind, to be cleaned up when it is closed; None: at once. `resumed` is the container in which
@@ -59,6 +74,7 @@ class Command:
     shim: bool = True
     output_dir: Path | None = None
     sync_back: bool = True
+    reads: Sequence[ReadOnly] = ()
     main: bool = False
     leaving: AsyncExitStack | None = None
     resumed: Left | None = None

@@ -185,6 +185,9 @@ class DockerRunner:
             command=command,
             side=side,
             shared=shared and await see.of_folder(command.workdir, image.id),
+            reads_shared=options.wait
+            and not host.info.labels_files
+            and all([await see.of_folder(read.root, image.id) for read in command.reads]),
             shim_shared=command.shim and not host.info.labels_files and await see.of_shim(image.id),
             owner=owner,
             writable_root=self._settings.docker_profile != "strict",

@@ -35,7 +35,8 @@ class Files:
 
     `shared`: the working directory and the side file's folder are mounted, else they are copied
     in and out. `shim_shared`: the same for the shim. `owner`: whom they belong to inside.
-    `writable_root` False: copies go into volumes, as the container's root cannot be written.
+    `reads_shared`: the folders that it only reads are mounted. `writable_root` False: copies go
+    into volumes, as the container's root cannot be written.
     """
 
     command: Command
@@ -44,6 +45,7 @@ class Files:
     shim_shared: bool
     owner: Owner
     writable_root: bool
+    reads_shared: bool = True
 
     def mounts(self) -> Sequence[Mount]:
         """The mounts of the container."""
@@ -54,6 +56,11 @@ class Files:
         elif not self.writable_root:
             mounts.append({"Type": "volume", "Target": str(self.command.workdir.parent)})
             mounts.append({"Type": "volume", "Target": f"/{OURS}"})
+        for read in self.command.reads:
+            if self.reads_shared:
+                mounts.append(bind(read.folder, read.target, read_only=True))
+            elif not self.writable_root:
+                mounts.append({"Type": "volume", "Target": str(Path(read.target).parent)})
         if self.command.shim and self.shim_shared:
             from kestra_shim import site_path
 
@@ -64,6 +71,8 @@ class Files:
         """Bring everything that is not mounted into the container, before it starts."""
         if self.shared:
             await anyio.to_thread.run_sync(open_up, self.command.workdir, self.owner)
+        if not self.reads_shared:
+            await self._put_reads(engine, container)
         ours = self._ours()
         if self.shared:
             if ours:
@@ -78,6 +87,13 @@ class Files:
         content = packed_folder(self.command.workdir, name, self.owner)
         await put(engine, container, str(parent), content)
         await put(engine, container, f"/{OURS}", one(self._ours("")))
+
+    async def _put_reads(self, engine: Engine, container: str) -> None:
+        for read in self.command.reads:
+            target = Path(read.target)
+            place = "/" if self.writable_root else str(target.parent)
+            content = packed_folder(read.folder, str(target.relative_to(place)), Owner(uid=0))
+            await put(engine, container, place, content)
 
     def _ours(self, prefix: str = f"{OURS}/") -> bytes:
         """The shim and the side file's folder, as far as they are not mounted."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     # What belongs to Docker is imported when Docker is used: aiohttp alone takes 0.1 s.
     from runner.runners.docker import Host
     from runner.runners.docker_host import Endpoint
-    from runner.runners.docker_images import PullTiming
+    from runner.runners.docker_images import Image, PullTiming
     from runner.runners.docker_options import DockerOptions
     from runner.runners.intents import Intent, Left
 
@@ -157,6 +157,14 @@ class TaskRunners:
             await engine.remove(str(found["Id"]))
             removed.append(str((found.get("Names") or [found["Id"]])[0]).lstrip("/"))
         return removed
+
+    async def image(self, options: DockerOptions, warn: Callable[[str], None] = _ignore) -> Image:
+        """The image that `options` name, pulled first if their policy says so.
+
+        Raises:
+            RunnerUnavailable: there is no engine, or the image cannot be had.
+        """
+        return await (await self._host(options.host)).images.ensure(options, warn)
 
     async def engine_answers(self) -> bool:
         """Whether a Docker engine answers right now, found out within two seconds."""

@@ -11,7 +11,7 @@ import anyio.to_thread
 from runner.errors import TaskFailed
 from runner.tasks.package_cache import remove, utc_now
 from runner.tasks.package_entry import LIBRARY, START, Manifest
-from runner.tasks.package_recipe import Recipe, passed_on, shown
+from runner.tasks.package_recipe import Recipe, shown
 from runner.tasks.pip_lines import parsed
 from runner.tasks.python_packages import Packages
 from runner.tasks.python_tools import Around, Tools
@@ -81,7 +81,7 @@ async def _installed(tools: Tools, recipe: Recipe, manifest: Manifest) -> Manife
     else:
         words = installs[0].words if installs[0] else [""]
         argv = ["/bin/sh", "-c", _FIND_PYTHON, "sh", words[0], *program]
-        done = await tools.run_in_image(argv, passed_on(tools.environ))
+        done = await tools.run_in_image(argv, {})
     if done.code == _NO_PYTHON:
         return replace(manifest, faithful=False, why_not="its Python was not found")
     if done.code != 0 or len(plan) != len(installs):

@@ -12,12 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runner.runners.base import ReadOnly
+
 MANIFEST = "manifest.json"
 LIBRARY = "lib"
 """The folder of a set that holds the packages; their programs are in `bin` below it."""
 
 START = ".eyas-start"
 """The folder in a set, for PYTHONPATH, that has Python use it as if it were installed."""
+
+_INSIDE = "/.eyas/packages"
+"""The folder of a container that has the sets it uses."""
 
 _CHECKSUMS = "checksums.json"
 _USED = "used"
@@ -76,6 +81,12 @@ class Entry:
             return datetime.fromtimestamp((self.folder / _USED).stat().st_mtime, UTC)
         except FileNotFoundError:
             return self.manifest.created
+
+    def read_only(self) -> ReadOnly:
+        """The packages for a container."""
+        root = self.folder.parent.parent
+        target = f"{_INSIDE}/{self.manifest.key[:16]}"
+        return ReadOnly(folder=self.library, root=root, target=target)
 
     def touch(self, when: datetime | None = None) -> None:
         """Remember that it was used, now unless `when` says otherwise."""

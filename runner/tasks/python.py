@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.model.execution import Level
 from runner.tasks.context import RunContext
 from runner.tasks.script_lines import chosen, is_shell, search_path
 from runner.tasks.script_programs import Programs
 from runner.tasks.script_runner import Place
+
+if TYPE_CHECKING:
+    from runner.tasks.package_recipe import Image
 
 LIBRARY = ".kestra_additional_python_lib"
 """Name of the folder, in the working directory, that holds the task's `dependencies`."""
@@ -24,13 +28,18 @@ _IMAGE_VERSION = re.compile(r"python:([2-9]\d*(?:\.\d+)*)")
 
 
 async def set_up(
-    ctx: RunContext, place: Place, folder: Path, env: Mapping[str, str], until: ExitStack
+    ctx: RunContext,
+    place: Place,
+    folder: Path,
+    env: Mapping[str, str],
+    until: ExitStack,
+    image: Callable[[], Awaitable[Image]],
 ) -> Programs:
     """Find the interpreter and install the packages that the task asks for.
 
-    `env` are the command's variables so far. Packages of the cache are kept there until `until`
-    is closed. Nothing is started and the network is not touched unless the task has
-    `dependencies` or, as a process, a `pythonVersion`.
+    `env` are the command's variables so far, `image` tells what a container's image is. Packages
+    of the cache are kept there until `until` is closed. Nothing is started and the network is not
+    touched unless the task has `dependencies` or, as a process, a `pythonVersion`.
 
     Raises:
         TaskFailed: there is no such Python, or the packages could not be installed.
@@ -54,21 +63,19 @@ async def set_up(
     program = found.executable if found else None
     if not packages:
         return Programs(line=_Line(ctx, program, in_container))
-    added = await Dependencies(
+    cached = ctx.settings.package_cache == "on" and await ctx.flag("dependencyCacheEnabled")
+    return await Dependencies(
         tools=tools,
         packages=packages,
         python=found,
+        image=await image() if in_container and cached else None,
         manager=manager,
         version=wanted,
         needs_uv=not await ctx.flag("uvAutoInstallEnabled"),
-        cached=await ctx.flag("dependencyCacheEnabled"),
+        cached=cached,
         patterns=await ctx.texts("outputFiles"),
         since=began(ctx),
     ).install(folder / LIBRARY, env, until)
-    return Programs(
-        line=lambda file, _: f"{shlex.quote(program or 'python')} {shlex.quote(str(file))}",
-        env=added,
-    )
 
 
 def may_install(before: Sequence[str]) -> bool:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import anyio.to_thread
 
 from runner.errors import RunnerError
+from runner.runners.base import ReadOnly
 from runner.tasks.interpreters import Interpreter, configurations, interpreter_at, is_pyenv
 from runner.tasks.package_entry import START, Entry
-from runner.tasks.package_recipe import Recipe, influences
+from runner.tasks.package_recipe import Image, Recipe, influences
 from runner.tasks.package_supply import obtain
 from runner.tasks.pip_lines import Install, leading_installs
 from runner.tasks.python_tools import Tools
@@ -29,7 +30,8 @@ NOT_IN_ADVANCE, AS_WRITTEN = "Not installed in advance", "Installed as it is wri
 class Installs:
     """The `beforeCommands` of one attempt, and `rest`, all that runs after them.
 
-    `env` are the command's variables. `since`: sets made before are not good enough.
+    `env` are the command's variables. `image` tells what the container's image is; None: it is a
+    process. `since`: sets made before are not good enough.
     """
 
     tools: Tools
@@ -38,9 +40,12 @@ class Installs:
     rest: Sequence[str]
     env: Mapping[str, str]
     since: datetime | None
+    image: Callable[[], Awaitable[Image]] | None
 
-    async def replaced(self, until: ExitStack) -> Sequence[str]:
-        """The lines to run instead of `before`; the same if nothing can be done in advance.
+    async def replaced(self, until: ExitStack) -> tuple[Sequence[str], Sequence[ReadOnly]]:
+        """The lines to run instead of `before`, and the folders that a container needs for them.
+
+        The same lines if nothing can be done in advance.
 
         A set of the cache is kept until `until` is closed.
 
@@ -49,13 +54,13 @@ class Installs:
         """
         settings = self.tools.around.settings
         if settings.package_cache == "off" or not is_shell(self.interpreter):
-            return self.before
+            return self.before, ()
         folder = self.tools.folder
         find = leading_installs
         installs = await anyio.to_thread.run_sync(find, self.before, self.rest, folder)
         recipe = await self._recipe(installs) if installs else None
         if recipe is None:
-            return self.before
+            return self.before, ()
         try:
             entry = await obtain(self.tools.around, recipe, until, source=folder, since=self.since)
         except RunnerError as error:
@@ -63,17 +68,25 @@ class Installs:
                 raise
             # It fails again then, with the lines and the status that it has everywhere.
             self.tools.debug(f"{NOT_IN_ADVANCE}: {str(error).splitlines()[-1]}")
-            return self.before
+            return self.before, ()
         if not entry.manifest.faithful:
             self.tools.debug(f"{AS_WRITTEN}: {entry.manifest.why_not}")
-            return self.before
+            return self.before, ()
         rest = self.before[len(installs) :]
-        return [shell_line(entry, entry.library), *rest]
+        if self.image is None:
+            return [shell_line(entry, entry.library), *rest], ()
+        inside = entry.read_only()
+        return [shell_line(entry, inside.target), *rest], (inside,)
 
     async def _recipe(self, installs: Sequence[Install]) -> Recipe | None:
         """How the set is made; None if it is not known for which Python."""
         if any("PYTHONPATH" in name or name == "PYTHONHOME" for name in self.env):
             return None
+        if self.image is not None:
+            # Which Python uv would take is known there only if it is told.
+            unclear = any(each.uses_uv and "--system" not in each.words for each in installs)
+            recipe = self._of(installs, self.env)
+            return None if unclear else replace(recipe, image=await self.image())
         python = await self._python(installs)
         if python is None:
             return None
@@ -81,21 +94,18 @@ class Installs:
         # What is installed there already counts: an installer leaves it alone.
         state = _changed(python.site)
         files = configurations(settings.environ, python.prefix)
-        return self._of(
-            installs, python=python.executable, identity=f"{python.identity} {state} {files}"
-        )
+        identity = f"{python.identity} {state} {files}"
+        recipe = self._of(installs, {**settings.environ, **self.env})
+        return replace(recipe, python=python.executable, identity=identity)
 
-    def _of(self, installs: Sequence[Install], *, python: str, identity: str) -> Recipe:
+    def _of(self, installs: Sequence[Install], env: Mapping[str, str]) -> Recipe:
         folder = self.tools.folder
-        environ = self.tools.around.settings.environ
         names = [name for install in installs for name in install.files]
         return Recipe(
             kind="install",
             wanted=[shlex.join(install.words) for install in installs],
-            python=python,
-            identity=identity,
             floating=not all(install.exact for install in installs),
-            env=influences({**environ, **self.env}),
+            env=influences(env),
             files={name: (folder / name).read_text(encoding="utf-8-sig") for name in names},
         )
 

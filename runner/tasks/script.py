@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -14,7 +14,7 @@ from runner.errors import ExitStatus, RenderFailed, RunnerError, RunnerUnavailab
 from runner.model.convert import json_text
 from runner.model.execution import Level, Outputs, new_id
 from runner.model.texts import without_nulls
-from runner.runners.base import Command, Outcome, Owner
+from runner.runners.base import Command, Outcome, Owner, ReadOnly
 from runner.tasks.context import Executed, Result, RunContext
 from runner.tasks.hash_order import hash_ordered
 from runner.tasks.kept_files import kept_files
@@ -31,7 +31,7 @@ from runner.tasks.script_files import (
     with_local_files,
     write_files,
 )
-from runner.tasks.script_lines import command_line, environment
+from runner.tasks.script_lines import command_line, environment, is_shell
 from runner.tasks.script_programs import Programs, programs_of
 from runner.tasks.script_runner import Place, choose_place
 from runner.tasks.work_folder import work_folder
@@ -40,6 +40,9 @@ from runner.tasks.working_directory_files import (
     collect_outputs,
     load_namespace_files,
 )
+
+if TYPE_CHECKING:
+    from runner.tasks.package_recipe import Image
 
 
 class CommandFailed(ExitStatus):
@@ -142,7 +145,7 @@ class _Attempt:
         with suppress(RunnerError):
             # For the secrets in it: they are masked in the lines that come now, too.
             await ctx.render(dict(ctx.task.properties), **self.more)
-        executed = await self._execute((), {}, keeps_files=bool(patterns))
+        executed = await self._execute((), {}, (), keeps_files=bool(patterns))
         return await self._end(executed, patterns)
 
     async def _run(self, until: ExitStack, *, is_script: bool) -> Result:
@@ -156,15 +159,19 @@ class _Attempt:
         env |= programs.env
         if await ctx.flag("executionContext"):
             env |= await write_context(ctx, self.folder, private=self.place.docker is None)
-        before = await self._lines("beforeCommands")
+        before: Sequence[str] = await self._lines("beforeCommands")
+        reads = programs.reads
         main = await self._main_lines(script, programs, interpreter)
         if self.name in ("python", "shell") and may_install(before):
             rest = [*main, script.read_text()] if isinstance(script, Path) else main
-            before = await self._installed(before, rest, interpreter, env, until)
+            before, more = await self._installed(before, rest, interpreter, env, until)
+            reads = [*reads, *more]
+        if is_shell(interpreter):
+            before = [*programs.before, *before]
         argv = await command_line(
             *(ctx, self.language, interpreter, before, main, self.folder), is_script=is_script
         )
-        executed = await self._execute(argv, env, keeps_files=bool(patterns))
+        executed = await self._execute(argv, env, reads, keeps_files=bool(patterns))
         return await self._end(executed, patterns)
 
     async def prepare(self) -> None:
@@ -213,7 +220,7 @@ class _Attempt:
     async def _programs(self, env: Mapping[str, str], until: ExitStack) -> Programs:
         """What runs script files; for Python this installs the task's `dependencies`."""
         if self.name == "python":
-            return await set_up(self.ctx, self.place, self.folder, env, until)
+            return await set_up(self.ctx, self.place, self.folder, env, until, self._image)
         return await programs_of(self.ctx, self.name)
 
     async def _main_lines(
@@ -238,25 +245,46 @@ class _Attempt:
         interpreter: Sequence[str],
         env: Mapping[str, str],
         until: ExitStack,
-    ) -> Sequence[str]:
-        """The lines `before`; what they install was installed earlier, if that is possible."""
-        if self.place.docker is not None:
-            return before
+    ) -> tuple[Sequence[str], Sequence[ReadOnly]]:
+        """The lines `before` without what was installed earlier, and the folders of that."""
         # Only now: most tasks install nothing.
         from runner.tasks.python_installs import Installs
         from runner.tasks.python_tools import Around, Tools
 
         return await Installs(
-            tools=Tools(Around.of(self.ctx), None, self.folder, env),
+            tools=Tools(Around.of(self.ctx), self.place.docker, self.folder, env),
             interpreter=interpreter,
             before=before,
             rest=rest,
             env=env,
             since=began(self.ctx),
+            image=self._image if self.place.docker is not None else None,
         ).replaced(until)
 
+    async def _image(self) -> Image:
+        """The image of the container, which is there then."""
+        from runner.tasks.package_recipe import Image
+
+        options = self.place.docker
+        assert options is not None
+        ctx = self.ctx
+        found = await ctx.runners.image(options, lambda text: ctx.log(Level.WARN, text))
+        return Image(
+            id=found.id,
+            name=options.image or "",
+            user=options.user,
+            host=options.host,
+            network_mode=options.network_mode,
+            extra_hosts=list(options.extra_hosts),
+        )
+
     async def _execute(
-        self, argv: Sequence[str], env: Mapping[str, str], *, keeps_files: bool
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        reads: Sequence[ReadOnly],
+        *,
+        keeps_files: bool,
     ) -> Executed:
         ctx = self.ctx
         shared = ctx.shared_dir is not None
@@ -267,6 +295,7 @@ class _Attempt:
             env=env,
             output_dir=self.output_dir,
             sync_back=keeps_files or shared or self.output_dir is not None,
+            reads=reads,
             main=True,
             leaving=ctx.leaving,
             resumed=ctx.resumed,
@@ -275,7 +304,8 @@ class _Attempt:
             ctx.log(Level.DEBUG, f"Starting command [{', '.join(argv)}]")
         try:
             async with self._as_it_was():
-                return await ctx.execute(self.place.runner(ctx), command)
+                place = self.place.pulled() if reads else self.place
+                return await ctx.execute(place.runner(ctx), command)
         except RunnerUnavailable as error:
             cause = error.__cause__
             if self.place.docker is not None or not isinstance(cause, OSError):

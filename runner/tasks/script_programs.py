@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.runners.base import ReadOnly
 from runner.tasks.context import RunContext
 from runner.tasks.languages import LANGUAGES
 
@@ -16,12 +17,14 @@ class Programs:
     """`line` gives the command that runs a script file, for an interpreter that reads it.
 
     `env` are variables that the command needs. `before` are lines that stand before the author's
-    own `beforeCommands`, for an interpreter that is a shell.
+    own `beforeCommands`, for an interpreter that is a shell. `reads` are folders that the command
+    needs in a container.
     """
 
     line: Callable[[Path, Sequence[str]], str]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     before: Sequence[str] = ()
+    reads: Sequence[ReadOnly] = ()
 
 
 async def programs_of(ctx: RunContext, name: str) -> Programs:

@@ -29,6 +29,12 @@ class Place:
     docker: DockerOptions | None = None
     image_hint: str = ""
 
+    def pulled(self) -> Place:
+        """The same, after its image was pulled as its policy says."""
+        if self.docker is None or self.docker.pull_policy != "ALWAYS":
+            return self
+        return replace(self, docker=replace(self.docker, pull_policy="IF_NOT_PRESENT"))
+
     def runner(self, ctx: RunContext) -> TaskRunner:
         """The task runner for it."""
         if self.docker is None:
