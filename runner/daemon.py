@@ -50,6 +50,7 @@ from runner.store.database import StoreUnwritable
 from runner.store.flow_texts import FlowTexts
 from runner.store.sqlite import SqliteStore
 from runner.store.triggers import SqliteTriggers
+from runner.tasks.package_refresh import keep_fresh
 from runner.triggers.host import DaemonHost
 from runner.triggers.triggers import Triggers
 
@@ -96,6 +97,7 @@ async def serve(
             group.start_soon(_follow_flows, services, name="flows of triggers")
             group.start_soon(services.folder.watch, name="watch flows")
             group.start_soon(_keep_within, services, name="retention")
+            group.start_soon(_keep_packages_fresh, services, name="packages")
             address = f"http://{_authority(settings.host)}:{port}"
             async with _answering(services, listener):
                 flows = sum(1 for _ in services.flows.all())
@@ -129,6 +131,15 @@ async def _recover(services: Services, group: anyio.abc.TaskGroup) -> list[str]:
     recovered = await engine.recover(leftovers=leftovers)
     group.start_soon(_clean_up, services, leftovers, name="clean up")
     return recovered
+
+
+async def _keep_packages_fresh(services: Services) -> None:
+    """Renew packages without fixed versions when they become old, in nobody's way."""
+
+    def tell(key: str, text: str) -> None:
+        log.info("packages.refreshed", key=key, outcome=text)
+
+    await keep_fresh(services.settings, services.engine.runners, tell)
 
 
 async def _keep_within(services: Services) -> None:
