@@ -79,7 +79,7 @@ class Leftovers:
 
     def folder_of(self, run: TaskRun) -> Path | None:
         """The folder of a WorkingDirectory that was at work; None if it is gone."""
-        return left_folder(self.folders, run.id)
+        return left_folder(self.folders, run)
 
     def keep(self, rest: Rest) -> None:
         """Have the folders of an attempt that goes on stay."""

@@ -12,7 +12,8 @@ import anyio
 import anyio.to_thread
 
 from runner.errors import TaskFailed
-from runner.model.execution import Level, new_id
+from runner.model.execution import Level, TaskRun, new_id
+from runner.model.state import State
 from runner.settings import TEMP_PREFIX
 from runner.tasks.context import RunContext
 from runner.tasks.kept_files import PREFIX
@@ -29,7 +30,7 @@ async def work_folder(ctx: RunContext, left: Path | None = None) -> AsyncGenerat
     container without being open to everyone on this machine. `left` is such a folder of an
     earlier Eyas, to go on with. When tasks are handed over to the next Eyas, it stays.
     """
-    name = f"{_name_of(ctx.task_run.id)}-{new_id()}"
+    name = f"{_name_of(ctx.task_run)}-{new_id()}"
     outer = left.parent if left is not None else ctx.settings.tmp_dir.absolute() / name
     try:
         yield left if left is not None else _make(outer)
@@ -41,18 +42,19 @@ async def work_folder(ctx: RunContext, left: Path | None = None) -> AsyncGenerat
                     ctx.log(Level.WARN, f"The working directory could not be removed: {problem}")
 
 
-def _name_of(run_id: str) -> str:
-    """How the names of a task run's folders begin.
+def _name_of(run: TaskRun) -> str:
+    """How the names of a task run's folders begin; another one when it was lost and begins anew.
 
     The id backwards: paths in logs look as on Kestra only if no id of the execution is in them.
     """
-    return f"{TEMP_PREFIX}{run_id[::-1]}"
+    times = sum(change.state is State.RESUBMITTED for change in run.history.changes)
+    return f"{TEMP_PREFIX}{run.id[::-1]}-{times}"
 
 
-def left_folder(outers: Iterable[Path], run_id: str) -> Path | None:
+def left_folder(outers: Iterable[Path], run: TaskRun) -> Path | None:
     """The folder of a task run among those an earlier Eyas has left; None if it is not there."""
     for outer in outers:
-        if outer.name.startswith(f"{_name_of(run_id)}-"):
+        if outer.name.startswith(f"{_name_of(run)}-"):
             folders = [path for path in outer.iterdir() if not path.name.startswith(PREFIX)]
             return folders[0] if len(folders) == 1 else None
     return None

@@ -98,6 +98,41 @@ def test_a_daemon_killed_at_any_moment_loses_and_repeats_nothing(
     assert sweep.accepted
 
 
+def test_a_daemon_stopped_at_any_moment_loses_and_repeats_nothing(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")  # noqa: T201 # to repeat a failure with
+    sweep = sweep_in(tmp_path, seed=seed)
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM, signal.SIGTERM):
+        sweep.round(number)
+    sweep.finish()
+
+    assert sweep.accepted
+
+
+def test_what_a_restart_of_the_machine_ended_runs_again(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    sweep = sweep_in(tmp_path, flow("echo begun; sleep 2"))
+    with sweep.daemon() as (process, api):
+        id_ = start(api)
+        line_came(api, id_, "begun")
+        kill(process)
+    (before,) = sweep_containers(docker_engine, id_)
+    # Folders are named by the start of the machine that they are from.
+    (folder,) = next(sweep.temp.iterdir()).iterdir()
+    folder.rename(folder.with_name("earlier"))
+    with sweep.daemon() as (process, api):
+        ended = until(api, id_, "SUCCESS", "FAILED")
+        kill(process, signal.SIGTERM)
+
+    attempts = [each["state"]["current"] for each in ended["taskRunList"][0]["attempts"]]
+    assert attempts == ["FAILED", "SUCCESS"]
+    assert before not in sweep_containers(docker_engine, id_)
+    assert not list(sweep.temp.iterdir())
+
+
 def test_a_daemon_that_is_stopped_hands_its_containers_over(
     tmp_path: Path, docker_engine: docker.DockerClient
 ) -> None:
