@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
@@ -134,9 +135,10 @@ class Live:
 
             # The plain trace: a pretty one shows the values of variables, secrets among them.
             trace = traceback.format_exc()
-            structlog.get_logger().error(
-                "execution.crashed", execution=journal.execution.id, trace=trace
-            )
+            # Without a daemon nobody has said where logs go, and stdout is the run's own.
+            own = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+            log = structlog.get_logger() if structlog.is_configured() else own
+            log.error("execution.crashed", execution=journal.execution.id, trace=trace)  # noqa: TRY400 # the trace is given
             with suppress(Exception):  # the store may be what is broken
                 journal.log(Level.ERROR, "Internal error of Eyas: see its own log")
                 await journal.flush()

@@ -29,8 +29,9 @@ _CHUNK_BYTES = 256 * 1024
 _LAST_GRACE_S = 2
 """How long a pipe may stay open after everything that can be found was killed."""
 
-_OWN_PREFIXES = ("EYAS_", "SECRET_")
-"""Variables of the host that no script sees: our settings, the flows' secrets (reliability L4)."""
+_OWN_PREFIXES = ("EYAS_", "SECRET_", "NOTIFY_SOCKET", "WATCHDOG_")
+"""Variables of the host that no script sees: our settings, the flows' secrets (reliability L4), and
+what is between systemd and us."""
 
 
 class ProcessRunner:

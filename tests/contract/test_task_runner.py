@@ -62,7 +62,12 @@ def settings(tmp_path: Path) -> Settings:
         state_dir=tmp_path / "state",
         stop_grace=timedelta(seconds=1),
         pipe_grace=timedelta(seconds=1),
-        environ={**os.environ, "SECRET_X": "canary1", "EYAS_TOKEN": "canary2"},
+        environ={
+            **os.environ,
+            "SECRET_X": "canary1",
+            "EYAS_TOKEN": "canary2",
+            "NOTIFY_SOCKET": "canary3",
+        },
     )
 
 
