@@ -338,7 +338,11 @@ async def _opened_in(
 async def _answering(services: Services, listener: socket.socket) -> AsyncGenerator[None]:
     """Answer requests meanwhile; afterwards no new connection is taken."""
     runner = web.AppRunner(
-        make_app(services), handle_signals=False, access_log=None, shutdown_timeout=1
+        make_app(services),
+        handle_signals=False,
+        access_log=None,
+        shutdown_timeout=1,
+        keepalive_timeout=75,
     )
     await runner.setup()
     try:
