@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -289,7 +290,8 @@ def test_a_pull_that_is_tried_again_says_so_while_it_waits(eyas: Eyas) -> None:
     process.send_signal(signal.SIGINT)
 
     assert said[0] == "eyas: Pulling image 127.0.0.1:1/nobody/listens:1\n"
-    assert "127.0.0.1:1/nobody/listens:1: failed, trying again in 5 s: " in said[1]
+    # The wait has chance in it, so that many clients do not come back at once.
+    assert re.search(r"127.0.0.1:1/nobody/listens:1: failed, trying again in \d+ s: ", said[1])
     assert "connection refused" in said[1]
     assert process.wait(30) == 130
 

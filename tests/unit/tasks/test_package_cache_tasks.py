@@ -339,10 +339,10 @@ async def test_output_files_may_mean_files_of_packages(
     for _ in range(2):
         ctx = shop.task(dependencies=["probe"], outputFiles=patterns)
         async with ctx.leaving:
-            outputs = (await run_script(ctx)).outputs
+            result = await run_script(ctx)
 
-        assert outputs is not None
-        assert list(outputs["outputFiles"]) == collected
+        assert result is not None and result.outputs is not None
+        assert list(result.outputs["outputFiles"]) == collected
 
 
 async def test_tasks_that_share_a_folder_see_each_others_packages(
