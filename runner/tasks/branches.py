@@ -8,11 +8,11 @@ from typing import Any
 from runner.model.execution import Level, Outputs
 from runner.model.flow import Task
 from runner.model.state import State
+from runner.tasks.condition import is_met
 from runner.tasks.context import FlowContext, Group, Result
 from runner.tasks.registry import flowable
 
 _FLOW = "io.kestra.plugin.core.flow"
-_FALSE = frozenset({"false", "0", "-0", ""})
 
 
 async def _most(ctx: FlowContext) -> int:
@@ -40,7 +40,7 @@ async def allow_failure(ctx: FlowContext) -> None:
 
 
 async def _holds(ctx: FlowContext) -> bool:
-    return (await ctx.text("condition") or "") not in _FALSE
+    return is_met(await ctx.text("condition"))
 
 
 async def _skipped_if(ctx: FlowContext) -> Outputs:

@@ -11,12 +11,12 @@ from runner.errors import TaskFailed
 from runner.model import convert
 from runner.model.execution import Level, Outputs
 from runner.model.state import State
+from runner.tasks.condition import is_met
 from runner.tasks.context import FlowContext, Group, Result
 from runner.tasks.json_array import read_array
 from runner.tasks.registry import flowable
 
 _FLOW = "io.kestra.plugin.core.flow"
-_FALSE = frozenset({"false", "0", "-0", ""})
 _INTERVAL = timedelta(minutes=1)
 _JAVA = {float: "java.lang.Double", bool: "java.lang.Boolean", list: "java.util.ArrayList"}
 
@@ -134,7 +134,7 @@ async def _satisfied(ctx: FlowContext, count: int) -> bool:
     await ctx.set_outputs({"iterationCount": count + 1})
     satisfied = True
     try:
-        satisfied = (await ctx.text("condition") or "") not in _FALSE
+        satisfied = is_met(await ctx.text("condition"))
     finally:
         if satisfied:
             await ctx.set_outputs({"iterationCount": count})
