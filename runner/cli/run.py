@@ -176,6 +176,8 @@ async def _run(
     from runner.storage.files import Storage
     from runner.storage.kv import KeyValues
 
+    # Found out before anything runs, not when a task has an output to store.
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
     storage = Storage(settings.state_dir / "storage")
     kv = KeyValues(settings.state_dir / "storage")
     settings = await _with_runner(settings, flow, display)

@@ -378,3 +378,11 @@ def test_an_unknown_verb_is_answered_with_a_near_one(eyas: Eyas) -> None:
 
     assert ended.returncode == 2
     assert "Did you mean 'run'?" in ended.stderr
+
+
+def test_a_state_folder_that_cannot_be_made_is_told_before_anything_runs(eyas: Eyas) -> None:
+    ended = eyas("run", eyas.flow("nowhere", LOG), "--state-dir", "/proc/nowhere")
+
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("eyas: /proc/nowhere: ")
+    assert "hello" not in ended.stdout
