@@ -9,11 +9,10 @@ import secrets
 import shutil
 import signal
 import socket
-import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -29,8 +28,8 @@ from runner.api.security import is_loopback
 from runner.api.services import Services
 from runner.engine.adoption import Leftovers
 from runner.engine.cleanup import (
-    ORPHAN_AGE,
     ORPHAN_INTERVAL_S,
+    ORPHAN_PAUSES_S,
     clear,
     end_processes,
     remove_orphans,
@@ -157,19 +156,15 @@ async def _keep_within(services: Services) -> None:
 async def _clean_up(services: Services, leftovers: Leftovers) -> None:
     """Remove what an earlier daemon left, and from time to time containers that got lost."""
     runners, folder = services.engine.runners, services.settings.tmp_dir
-    began_s = time.time()
     for problem in await clear(leftovers, runners):
         log.warning("daemon.left_behind", problem=problem)
     if services.settings.task_runner == "process":
         return
-    # At first those from before us: nobody else makes containers of this state folder.
-    age = timedelta(seconds=time.time() - began_s + 1)
-    for pause_s in chain((ORPHAN_AGE.total_seconds(),), repeat(ORPHAN_INTERVAL_S)):
-        orphans = await remove_orphans(folder, runners, age)
+    for pause_s in chain(ORPHAN_PAUSES_S, repeat(ORPHAN_INTERVAL_S)):
+        orphans = await remove_orphans(folder, runners)
         if orphans:
             log.warning("daemon.orphans_removed", containers=orphans)
         await anyio.sleep(pause_s)
-        age = ORPHAN_AGE
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from runner.runners.docker_auth import known_logins
 from runner.runners.docker_client import Engine, EngineInfo, open_engine
 from runner.runners.docker_host import find_endpoint
 from runner.runners.docker_visibility import Visibility
+from runner.runners.maker import Maker
 from runner.runners.registry import instance_of
 from runner.settings import Settings
 
@@ -168,7 +169,7 @@ async def _sharing(engine: Engine, info: EngineInfo, settings: Settings) -> Find
         return Finding(
             name=name, level="note", found="not tried, as the engine has no image at all yet"
         )
-    visibility = Visibility(engine, instance_of(settings), settings.tmp_dir)
+    visibility = Visibility(engine, Maker(instance=instance_of(settings)), settings.tmp_dir)
     seen = await visibility.of_folder(settings.tmp_dir, image)
     if seen and not info.labels_files:
         return Finding(name=name, level="ok", found=f"the engine sees {settings.tmp_dir}")

@@ -19,10 +19,16 @@ from runner.runners.registry import TaskRunners
 from runner.tasks.work_folder import delete
 
 ORPHAN_AGE = timedelta(minutes=1)
-"""A container of ours that nobody knows of is removed when it is older."""
+"""A container that this start of Eyas has made, and nobody knows of, is removed when it is older.
+
+One that an earlier start has made is removed at once.
+"""
+
+ORPHAN_PAUSES_S = (1, 2, 5, 15, 60)
+"""The pauses between the first looks: what a killed Eyas asked for may still be in the making."""
 
 ORPHAN_INTERVAL_S = 600
-"""How often such containers are looked for."""
+"""How often such containers are looked for later."""
 
 _PROCESS_GRACE_S = 2
 
@@ -68,12 +74,10 @@ def _delete(folders: Iterable[Path]) -> None:
         delete(folder)
 
 
-async def remove_orphans(
-    tmp_dir: Path, runners: TaskRunners, age: timedelta = ORPHAN_AGE
-) -> list[str]:
-    """Remove containers of this Eyas of that age that no note tells of; gives their names."""
+async def remove_orphans(tmp_dir: Path, runners: TaskRunners) -> list[str]:
+    """Remove containers of this Eyas that no note tells of; gives their names."""
     try:
         known = {intent.run for intent in await anyio.to_thread.run_sync(read_intents, tmp_dir)}
-        return await runners.remove_orphans(known, age)
+        return await runners.remove_orphans(known, ORPHAN_AGE)
     except RunnerUnavailable:
         return []

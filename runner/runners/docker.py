@@ -26,6 +26,7 @@ from runner.runners.docker_verdict import judged
 from runner.runners.docker_visibility import Visibility
 from runner.runners.intents import Left, note, note_started
 from runner.runners.limits import check_size
+from runner.runners.maker import Maker
 from runner.runners.side_file import SideFolder
 from runner.settings import KEEP_LABEL, Settings
 
@@ -46,8 +47,8 @@ class Host:
 class DockerRunner:
     """Runs commands in containers as `options` say.
 
-    `host` gives the engine, connected when it is first awaited. `instance` marks the containers
-    as ours. `lost_after` is how long a task waits for an engine that went away. While
+    `host` gives the engine, connected when it is first awaited. `maker` marks the containers as
+    ours. `lost_after` is how long a task waits for an engine that went away. While
     `handing_over` gives True, a cancelled container is left as it is, for the next Eyas.
     """
 
@@ -56,7 +57,7 @@ class DockerRunner:
         settings: Settings,
         options: DockerOptions,
         host: Callable[[], Awaitable[Host]],
-        instance: str,
+        maker: Maker,
         lost_after: timedelta,
         warn: Callable[[str], None],
         handing_over: Callable[[], bool] = lambda: False,
@@ -64,7 +65,7 @@ class DockerRunner:
         self._settings = settings
         self._options = options
         self._host = host
-        self._instance = instance
+        self._maker = maker
         self._lost_after = lost_after
         self._warn = warn
         self._handing_over = handing_over
@@ -204,7 +205,7 @@ class DockerRunner:
     ) -> Outcome:
         owner = files.command.owner
         run, kept = token_hex(8), not (options.delete and options.wait)
-        marks = labels(owner, self._instance, run)
+        marks = labels(owner, self._maker, run)
         request = container_request(
             files.command,
             options,

@@ -14,7 +14,7 @@ import anyio
 from runner.errors import RunnerUnavailable
 from runner.runners.docker_client import Engine, EngineError, EngineGone
 from runner.runners.docker_output import Output
-from runner.runners.docker_request import RUN_LABEL
+from runner.runners.maker import RUN_LABEL
 
 CLEANUP_LIMIT = timedelta(seconds=60)
 SECOND_OPINION_S = 15

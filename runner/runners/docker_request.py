@@ -9,10 +9,7 @@ from typing import Any
 from runner.errors import RunnerUnavailable
 from runner.runners.base import Command, Owner
 from runner.runners.docker_options import DeviceRequest, DockerOptions
-from runner.settings import INSTANCE_LABEL
-
-RUN_LABEL = "eyas.run"
-"""Label whose value is different for every container, so that a lost answer can be made up for."""
+from runner.runners.maker import Maker
 
 LABEL_LIMIT = 63
 PIDS_LIMIT = 512
@@ -25,7 +22,7 @@ _PORT = re.compile(
 )
 
 
-def labels(owner: Owner, instance: str, run: str) -> Mapping[str, str]:
+def labels(owner: Owner, maker: Maker, run: str) -> Mapping[str, str]:
     """Kestra's labels, for people, and ours, by which containers are found again."""
     values = {
         "namespace": owner.namespace,
@@ -36,7 +33,7 @@ def labels(owner: Owner, instance: str, run: str) -> Mapping[str, str]:
         "taskrun-attempt": str(owner.attempt),
     }
     found = {f"kestra.io/{name}": label_value(value) for name, value in values.items()}
-    return {**found, INSTANCE_LABEL: instance, RUN_LABEL: run}
+    return {**found, **maker.labels(run)}
 
 
 def label_value(text: str) -> str:

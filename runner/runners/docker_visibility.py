@@ -13,8 +13,7 @@ import anyio.to_thread
 from runner.runners.docker_archive import read_file
 from runner.runners.docker_client import Engine, EngineError
 from runner.runners.docker_container import made
-from runner.runners.docker_request import RUN_LABEL
-from runner.settings import INSTANCE_LABEL
+from runner.runners.maker import Maker
 
 Mount = Mapping[str, Any]
 
@@ -32,9 +31,9 @@ class Visibility:
     asked for a file that only we can have put there.
     """
 
-    def __init__(self, engine: Engine, instance: str, tmp_dir: Path) -> None:
+    def __init__(self, engine: Engine, maker: Maker, tmp_dir: Path) -> None:
         self._engine = engine
-        self._instance = instance
+        self._maker = maker
         self._tmp_dir = tmp_dir
         self._known: dict[Path, bool] = {}
         self._lock = anyio.Lock()
@@ -84,7 +83,7 @@ class Visibility:
             "Image": image,
             "Cmd": ["none"],
             "Entrypoint": [""],
-            "Labels": {INSTANCE_LABEL: self._instance, RUN_LABEL: token_hex(8)},
+            "Labels": self._maker.labels(token_hex(8)),
             "HostConfig": {"Mounts": [bind(folder, "/eyas-probe", read_only=True)]},
         }
         container_name = f"eyas-probe-{token_hex(8)}"

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from runner.errors import RunnerError
 from runner.runners.base import PullProgress, TaskRunner
+from runner.runners.maker import RUN_LABEL, START_LABEL, Maker
 from runner.runners.process import ProcessRunner
 from runner.settings import INSTANCE_LABEL, KEEP_LABEL, Settings
 
@@ -61,7 +62,7 @@ class TaskRunners:
         self._progress = progress or _ignore
         self._timing = timing
         self._lost_after = lost_after
-        self._instance = instance or instance_of(settings)
+        self._maker = Maker(instance=instance or instance_of(settings))
         self._stack = AsyncExitStack()
         self._group: TaskGroup | None = None
         self._hosts: dict[Endpoint, Host] = {}
@@ -105,7 +106,7 @@ class TaskRunners:
             self._settings,
             options,
             host,
-            self._instance,
+            self._maker,
             self._lost_after,
             warn,
             lambda: self.handing_over,
@@ -117,7 +118,6 @@ class TaskRunners:
         Raises:
             RunnerUnavailable: the engine cannot be asked now.
         """
-        from runner.runners.docker_request import RUN_LABEL
         from runner.runners.intents import Left
 
         engine = (await self._host(intent.host)).engine
@@ -138,21 +138,21 @@ class TaskRunners:
     async def remove_orphans(self, known: Collection[str], older_than: timedelta) -> list[str]:
         """Remove containers of this instance that nobody knows of; gives their names.
 
-        `known` are the values of the label `eyas.run` that somebody knows of.
+        `known` are the values of the label `eyas.run` that somebody knows of. Of those that this
+        start has made only the ones `older_than` count: it may know of them in a moment.
 
         Raises:
             RunnerUnavailable: the engine cannot be asked now, or refuses.
         """
         import time
 
-        from runner.runners.docker_request import RUN_LABEL
-
         engine = (await self._host(None)).engine
         removed: list[str] = []
-        for found in await engine.labelled(f"{INSTANCE_LABEL}={self._instance}"):
+        for found in await engine.labelled(f"{INSTANCE_LABEL}={self._maker.instance}"):
             labels: Mapping[str, str] = found.get("Labels") or {}
+            is_ours = labels.get(START_LABEL) == self._maker.start
             is_new = time.time() - float(found["Created"]) < older_than.total_seconds()
-            if is_new or KEEP_LABEL in labels or labels.get(RUN_LABEL) in known:
+            if (is_ours and is_new) or KEEP_LABEL in labels or labels.get(RUN_LABEL) in known:
                 continue
             await engine.remove(str(found["Id"]))
             removed.append(str((found.get("Names") or [found["Id"]])[0]).lstrip("/"))
@@ -204,7 +204,7 @@ class TaskRunners:
                         engine=engine,
                         info=info,
                         images=Images(engine, self._settings, self._group, self._progress, timing),
-                        visibility=Visibility(engine, self._instance, self._settings.tmp_dir),
+                        visibility=Visibility(engine, self._maker, self._settings.tmp_dir),
                     )
                     self._stack.push_async_exit(opened.pop_all())
             return self._hosts[endpoint]

@@ -203,17 +203,22 @@ class Sweep:
         return []
 
     def _left_containers(self) -> list[str]:
-        """Containers that work in folders of ours, after a while for the last removal."""
+        """Containers of the daemons of this folder, after a while for the last removal."""
         deadline = time.monotonic() + 10
-        while True:
-            argv = ["docker", "ps", "-a", "--filter", f"volume={self.counts}", "--format"]
-            found = subprocess.run(
-                [*argv, "{{.Names}} {{.Status}}"], capture_output=True, text=True
-            )
-            names = found.stdout.splitlines()
-            if not names or time.monotonic() > deadline:
-                return [f"container left over: {name}" for name in names]
+        while (names := self.containers()) and time.monotonic() < deadline:
             time.sleep(0.1)
+        return [f"container left over: {name}" for name in names]
+
+    def containers(self) -> list[str]:
+        """Name and status of every container that daemons of this folder have made."""
+        instance = (self.state / "instance").read_text().strip()[:8]
+        label, argv = "eyas.instance", ["docker", "ps", "-a", "--format"]
+        form = f'{{{{.Label "{label}"}}}} {{{{.Names}}}} {{{{.Status}}}}'
+        found = subprocess.run(
+            [*argv, form, "--filter", f"label={label}"], capture_output=True, text=True, check=True
+        )
+        rows = [line.partition(" ") for line in found.stdout.splitlines()]
+        return [rest for value, _, rest in rows if value.endswith(f"-{instance}")]
 
     def _damage(self) -> list[str]:
         found: list[str] = []

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,14 @@ def line_came(api: str, id_: str, text: str) -> None:
         time.sleep(0.02)
 
 
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def sweep_in(folder: Path, text: str = "", seed: int = 0) -> Sweep:
     """A state folder for daemons, with the flow `f` if its text is given."""
     sweep = Sweep(folder, random.Random(seed))
@@ -109,6 +117,30 @@ def test_a_daemon_stopped_at_any_moment_loses_and_repeats_nothing(
     sweep.finish()
 
     assert sweep.accepted
+
+
+def test_what_a_killed_daemon_was_making_is_removed_by_the_next(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    sweep = sweep_in(tmp_path, flow("true"))
+    creates = docker_engine.events(decode=True, filters={"event": "create"})
+    with sweep.daemon() as (process, api):
+        instance = (sweep.state / "instance").read_text()[:8]
+        start(api)
+        labels: dict[str, str] = next(
+            event["Actor"]["Attributes"]
+            for event in creates
+            if event["Actor"]["Attributes"].get("eyas.instance", "").endswith(f"-{instance}")
+        )
+        kill(process)
+    with sweep.daemon() as (process, api):
+        # The engine goes on with what it was asked for, and is slow.
+        late = docker_engine.containers.create("busybox", "true", labels=labels)
+        wait_for(lambda: not [each for each in sweep.containers() if str(late.name) in each])
+        found = requests.get(f"{api}/executions/search?size=9", timeout=20).json()["results"]
+        until(api, found[0]["id"], "SUCCESS")
+        wait_for(lambda: not sweep.containers())
+        kill(process, signal.SIGTERM)
 
 
 def test_what_a_restart_of_the_machine_ended_runs_again(

@@ -20,6 +20,7 @@ from runner.runners.docker_options import DeviceRequest, DockerOptions
 from runner.runners.docker_pack import Owner as FileOwner
 from runner.runners.docker_policy import allowed
 from runner.runners.docker_request import container_request, label_value, labels
+from runner.runners.maker import Maker
 from runner.settings import Settings
 
 OWNER = Owner(
@@ -34,7 +35,7 @@ def request(options: DockerOptions, *, strict: bool = False) -> Mapping[str, Any
         options,
         env={"A": "1"},
         mounts=[],
-        labels=labels(OWNER, "instance", "run"),
+        labels=labels(OWNER, Maker(instance="instance"), "run"),
         log_driver="local",
         strict=strict,
     )
