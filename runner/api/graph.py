@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -12,25 +11,12 @@ from runner.api.flow_shapes import task_json, trigger_json
 from runner.api.flows import body_text, checked
 from runner.api.services import number, services
 from runner.api.shapes import Json
+from runner.model.branches import Branch, branches_in, branches_of
 from runner.model.flow import Flow, Task
 
 ROUTES = web.RouteTableDef()
 
 _PACKAGE = "io.kestra.core.models.hierarchies."
-_PARALLEL = frozenset(
-    {
-        "io.kestra.plugin.core.flow.Parallel",
-        "io.kestra.plugin.core.flow.EachParallel",
-        "io.kestra.plugin.core.flow.Dag",
-    }
-)
-_LOOPS = frozenset(
-    {
-        "io.kestra.plugin.core.flow.ForEach",
-        "io.kestra.plugin.core.flow.EachSequential",
-        "io.kestra.plugin.core.flow.LoopUntil",
-    }
-)
 
 
 @ROUTES.get("/flows/{namespace}/{id}/graph")
@@ -61,16 +47,10 @@ def graph_of(flow: Flow) -> Json:
     graph = _Graph()
     graph.node("root.start", "GraphClusterRoot")
     graph.node("root.end", "GraphClusterEnd")
-    last = graph.sequence("root", flow.tasks, "root.start", "SEQUENTIAL")
-    graph.edge(last, "root.end", "SEQUENTIAL")
-    for branch, name, relation in (
-        (flow.errors, "errors", "ERROR"),
-        (flow.finally_, "finally", "FINALLY"),
-        (flow.after_execution, "afterExecution", "AFTER_EXECUTION"),
-    ):
-        if branch:
-            end = graph.sequence(f"root.{name}", branch, "root.start", relation)
-            graph.edge(end, "root.end", "SEQUENTIAL")
+    for branch in branches_of(flow):
+        path = "root" if branch.name == "tasks" else f"root.{branch.name}"
+        end = graph.sequence(path, branch.tasks, "root.start", branch.relation)
+        graph.edge(end, "root.end", "SEQUENTIAL")
     graph.triggers(flow)
     return graph.document()
 
@@ -119,7 +99,7 @@ class _Graph:
     def _task(self, path: str, task: Task, relation: str) -> tuple[str, str]:
         """Add a task and what is nested in it; ids of its first and last node."""
         uid = f"{path}.{task.id}"
-        branches = _branches(task)
+        branches = list(branches_in(task))
         if not branches:
             self.node(uid, "GraphTask", task=task_json(task), relationType=relation)
             return uid, uid
@@ -143,12 +123,26 @@ class _Graph:
         self.node(uid, "GraphTask", task=task_json(task), relationType=relation)
         self.node(end, "GraphClusterEnd")
         self.edge(start, uid, "SEQUENTIAL")
-        for value, tasks, kind in branches:
-            groups = [[each] for each in tasks] if kind == "PARALLEL" else [list(tasks)]
-            for group in groups:
-                self.edge(self.sequence(uid, group, uid, kind, value), end)
+        for branch in branches:
+            self._branch(uid, branch, end)
         self._inside.pop()
         return start, end
+
+    def _branch(self, uid: str, branch: Branch, end: str) -> None:
+        """Add the tasks of a branch between their flowable's node and its end."""
+        value = branch.name if branch.relation == "CHOICE" else ""
+        if branch.relation != "PARALLEL":
+            self.edge(self.sequence(uid, branch.tasks, uid, branch.relation, value), end)
+            return
+        ends = {task.id: self._task(uid, task, "PARALLEL") for task in branch.tasks}
+        waited_for = {name for names in branch.after.values() for name in names}
+        for name, (first, last) in ends.items():
+            for earlier in branch.after.get(name, ()):
+                self.edge(ends[earlier][1], first, "SEQUENTIAL")
+            if name not in branch.after:
+                self.edge(uid, first, "PARALLEL")
+            if name not in waited_for:
+                self.edge(last, end)
 
     def triggers(self, flow: Flow) -> None:
         """Add the flow's triggers, in a cluster of their own."""
@@ -167,35 +161,3 @@ class _Graph:
                 "end": "root.Triggers.end",
             }
         )
-
-
-_Branch = tuple[str, Sequence[Task], str]
-
-
-def _branches(task: Task) -> list[_Branch]:
-    """The lists of tasks nested in a task: the case's name, the tasks, how they are related."""
-    relation = "PARALLEL" if task.type in _PARALLEL else "SEQUENTIAL"
-    if task.type in _LOOPS:
-        relation = "DYNAMIC"
-    found: list[_Branch] = []
-    for name, value in task.properties.items():
-        if name == "cases":
-            cases = cast("Mapping[Any, Sequence[Task]]", value)
-            found += [(str(case), tasks, "CHOICE") for case, tasks in cases.items()]
-        elif tasks := _tasks_in(value):
-            kind = {"errors": "ERROR", "finally": "FINALLY"}.get(name, relation)
-            choice = name in ("then", "else", "defaults")
-            found.append((name if choice else "", tasks, "CHOICE" if choice else kind))
-    return found
-
-
-def _tasks_in(value: Any) -> list[Task]:
-    """The tasks that a list holds, themselves or as the `task` of a Dag's entries."""
-    if not isinstance(value, list | tuple):
-        return []
-    found: list[Task] = []
-    for entry in cast("Sequence[Any]", value):
-        inner = cast("Mapping[str, Any]", entry).get("task") if isinstance(entry, dict) else entry
-        if isinstance(inner, Task):
-            found.append(inner)
-    return found

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 VERBS: dict[str, tuple[str, str]] = {
     "run": ("runner.cli.run:run_command", "Run one flow to its end."),
     "validate": ("runner.cli.validate:validate_command", "Check flows and say what is wrong."),
+    "graph": ("runner.cli.graph:graph_command", "Draw a flow."),
     "eval": ("runner.cli.eval:eval_command", "Evaluate an expression."),
     "serve": ("runner.cli.serve:serve_command", "Watch a folder of flows and run them."),
     "ps": ("runner.cli.ps:ps_command", "List executions."),

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from runner.errors import Problem
+from runner.errors import FlowInvalid, Problem
 
 _WIDTH = 100
 """How many columns of a source line are shown at most."""
 
 _LABELS = {"invalid": ("error", "red"), "unsupported": ("unsupported", "magenta")}
+
+
+def show_problems(error: FlowInvalid, file: Path | str) -> None:
+    """Say on stderr what is wrong with the flow in `file`, and how many things are."""
+    for problem in error.problems:
+        click.echo(shown(problem), err=True)
+    count = len(error.problems)
+    click.echo(f"eyas: {file}: {count} problem{'s' if count != 1 else ''}", err=True)
 
 
 def shown(problem: Problem) -> str:

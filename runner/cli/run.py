@@ -91,6 +91,7 @@ def run_command(
     """
     from runner.cli.display import display_of
     from runner.cli.plugin_defaults import parsed_defaults
+    from runner.cli.problems import show_problems
     from runner.loading.flow import load_file
     from runner.settings import load_settings
 
@@ -108,7 +109,7 @@ def run_command(
     try:
         flow = load_file(file, settings=settings, plugin_values=parsed_defaults(defaults))
     except FlowInvalid as error:
-        _show_problems(error, file)
+        show_problems(error, file)
         sys.exit(INVALID)
     given = _inputs(flow, inputs, inputs_file)
     wanted = [_label(text) for text in labels]
@@ -116,15 +117,6 @@ def run_command(
     import anyio
 
     sys.exit(anyio.run(_run, settings, flow, given, wanted, display))
-
-
-def _show_problems(error: FlowInvalid, file: Path) -> None:
-    from runner.cli.problems import shown
-
-    for problem in error.problems:
-        click.echo(shown(problem), err=True)
-    count = len(error.problems)
-    click.echo(f"eyas: {file}: {count} problem{'s' if count != 1 else ''}", err=True)
 
 
 def _inputs(flow: Flow, pairs: Sequence[str], file: Path | None) -> dict[str, Any]:

@@ -199,6 +199,19 @@ async def test_the_graph_has_every_task_and_an_arrow_to_each(daemon: Daemon) -> 
     assert list(daemon.flows.iterdir()) == []
 
 
+async def test_the_graph_of_a_dag_has_an_arrow_for_each_dependency(daemon: Daemon) -> None:
+    log = "type: io.kestra.plugin.core.log.Log, message: m"
+    nodes = f"{{task: {{id: a, {log}}}}}, {{task: {{id: b, {log}}}, dependsOn: [a]}}"
+    dag = f"{{id: d, type: io.kestra.plugin.core.flow.Dag, tasks: [{nodes}]}}"
+
+    graph = (await daemon("POST", "/flows/graph", data=f"id: f\nnamespace: t\ntasks: [{dag}]")).json
+
+    arrows = {(edge["source"], edge["target"]) for edge in graph["edges"]}
+    assert {("root.d", "root.d.a"), ("root.d.a", "root.d.b"), ("root.d.b", "root.d.end")} <= arrows
+    assert ("root.d", "root.d.b") not in arrows
+    assert ("root.d.a", "root.d.end") not in arrows
+
+
 async def test_editors_get_schemas_and_types(daemon: Daemon) -> None:
     schema = (await daemon("GET", "api/v1/plugins/schemas/flow")).json
     plugin = (await daemon("GET", "api/v1/plugins/io.kestra.plugin.core.log.Log")).json
