@@ -103,6 +103,14 @@ def _check_input(declared: Input, node: Map, complaints: Complaints) -> None:
         complaints.add(
             "Inputs with a default value cannot also have a prefill.", node.mark("prefill"), path
         )
+    if declared.type == "FILE" and _is_elsewhere(declared.defaults):
+        complaints.add(
+            "inputs of type 'FILE' only support `defaults` as local files using a file URI "
+            "or as namespace files using a nsfile URI",
+            node.mark("defaults"),
+            path,
+            hint="such as nsfile:///folder/name.csv",
+        )
     if has.get("itemType") == "ARRAY":
         complaints.add("`itemType` cannot be `ARRAY`", node.mark("itemType"), path)
     if has.get("values") and has.get("options"):
@@ -115,6 +123,12 @@ def _check_input(declared: Input, node: Map, complaints: Complaints) -> None:
             f"{path}.validator",
             hint="it is no regular expression of Java",
         )
+
+
+def _is_elsewhere(uri: Any) -> bool:
+    """Whether a default of a FILE is neither a local nor a namespace file, nor an expression."""
+    text_ = str(uri)
+    return uri is not None and "{" not in text_ and not text_.startswith(("file:", "nsfile:"))
 
 
 def is_pattern(pattern: str) -> bool:

@@ -12,6 +12,7 @@ from runner.model.execution import Label
 from runner.model.texts import java_text
 
 _KEY = r"^[\p{Ll}][\p{L}0-9._-]*$"
+_SYSTEM = "System labels can only be set by Kestra itself, offending label: "
 _BAD_KEY = (
     "Invalid label key. A valid key contains only lowercase letters numbers hyphens (-) "
     "underscores (_) or periods (.) and must begin with a lowercase letter."
@@ -23,7 +24,7 @@ def read_labels(
 ) -> tuple[Label, ...]:
     """The labels under `labels` of `node`, later ones of a key in place of earlier ones.
 
-    `strict` checks keys and values as those of a flow.
+    `strict` checks keys and values as those of a flow. Kestra's own labels are refused everywhere.
     """
     value = node.get("labels")
     if value is None:
@@ -43,6 +44,8 @@ def read_labels(
         words = text(entry) or ""
         if strict:
             _check(key, words, mark, f"{place}[{position}]", complaints)
+        elif key.startswith("system."):
+            complaints.add(f"{_SYSTEM}{key}={words}.", mark, f"{place}[{position}]", at_key=True)
         found[key] = words
     return tuple(Label(key, words) for key, words in found.items())
 
@@ -85,8 +88,7 @@ def _check(key: str, words: str, mark: Mark, path: str, complaints: Complaints) 
         complaints.add("must not be empty", mark, f"{path}.value")
     if key.startswith("system.") and key != "system.readOnly":
         complaints.add(
-            "Invalid Flow: System labels can only be set by Kestra itself, "
-            f"offending label: {key}={words}",
+            f"Invalid Flow: {_SYSTEM}{key}={words}",
             mark,
             path,
             at_key=True,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from runner.loading.common import Common, Part
 from runner.loading.complaints import Complaints, did_you_mean
 from runner.loading.inputs import check_inputs, cycle_from
+from runner.loading.labels import read_labels
+from runner.loading.references import check_references
 from runner.loading.source import Map, Mark
 from runner.loading.triggers import check_trigger
 from runner.model.flow import Flow, Task, Trigger
@@ -33,7 +34,6 @@ _NOT_RUNNABLE = {
     f"{CORE}.execution.SetVariables",
     f"{CORE}.execution.UnsetVariables",
 }
-_DASHED = re.compile(r"\{\{\s*(inputs|outputs)\.(\w+(?:-\w+)+)(?:\.[\w.-]+)?\s*\}\}")
 
 
 def check_flow(flow: Flow, root: Map, common: Common) -> None:
@@ -49,6 +49,7 @@ def check_flow(flow: Flow, root: Map, common: Common) -> None:
     check_inputs(flow.inputs, common)
     for task in tasks:
         _check_task(task, flow, common)
+    check_references(flow, tasks, root, common)
     for position, trigger in enumerate(flow.triggers):
         check_trigger(trigger, f"triggers[{position}]", common)
 
@@ -128,6 +129,7 @@ def _check_task(task: Task, flow: Flow, common: Common) -> None:
                 task.id,
                 hint=f"move {child.id} out of {task.id}",
             )
+        _check_worker_groups(task, common)
     elif name == f"{CORE}.flow.Switch":
         if not task.properties.get("cases") and not task.properties.get("defaults"):
             complaints.add(
@@ -143,12 +145,25 @@ def _check_task(task: Task, flow: Flow, common: Common) -> None:
                 node.mark("flowId"),
                 hint=f"{task.id} would start its own flow for ever",
             )
-    _check_dashes(task, node, complaints)
+        read_labels(node, task.id, complaints)
 
 
 def _is_runnable(task: Task, common: Common) -> bool:
     info = common.catalog.task(task.type)
     return info is None or not (info.is_flowable or task.type in _NOT_RUNNABLE)
+
+
+def _check_worker_groups(task: Task, common: Common) -> None:
+    for child in task.properties.get("tasks") or ():
+        node = common.nodes[child]
+        if node.get("workerGroup") is not None:
+            common.complaints.add(
+                "Cannot set a Worker Group in any WorkingDirectory sub-tasks, it is only supported "
+                "at the WorkingDirectory level",
+                node.mark("workerGroup"),
+                task.id,
+                hint=f"remove workerGroup from {child.id}",
+            )
 
 
 def _check_dag(task: Task, node: Map, complaints: Complaints) -> None:
@@ -169,41 +184,3 @@ def _check_dag(task: Task, node: Map, complaints: Complaints) -> None:
     circular = [name for name in after if cycle_from(name, lambda step: after.get(step, ()))]
     if circular:
         complaints.add(f"Cyclic dependency detected: {', '.join(circular)}", mark, task.id)
-
-
-def _check_dashes(task: Task, node: Map, complaints: Complaints) -> None:
-    for key, text, mark in _texts(node):
-        if "-" not in text or "{{" not in text or key == "description":
-            continue
-        for match in _DASHED.finditer(text):
-            family, name = match.groups()
-            complaints.add(
-                f"Invalid Flow: Invalid {family[:-1]} reference: use {family}[key-name] instead of "
-                f"{family}.key-name — keys with dashes require bracket notation, "
-                f"offending tasks: [{task.id}]",
-                mark,
-                hint=f"write {family}['{name}']",
-            )
-
-
-def _texts(node: Map) -> Iterable[tuple[str, str, Mark]]:
-    """Each text of a task that is not inside a task below it, with its property and place."""
-    for key, value in node.items():
-        if isinstance(value, str):
-            yield key, value, node.mark(key)
-        elif isinstance(value, Map | list):
-            for text in _texts_within(value):
-                yield key, text, node.mark(key)
-
-
-def _texts_within(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Map):
-        if "type" in value and "id" in value:
-            return
-        for item in value.values():
-            yield from _texts_within(item)
-    elif isinstance(value, list):
-        for item in cast("list[Any]", value):
-            yield from _texts_within(item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,6 +23,8 @@ _WINDOW_KEYS = {
     "DAILY_TIME_DEADLINE": {"deadline"},
     "DAILY_TIME_WINDOW": {"startTime", "endTime"},
 }
+_LISTS = {"IN", "NOT_IN"}
+"""Filters of a Flow trigger that compare with `values`; all others take `value`."""
 
 
 class Triggers:
@@ -55,7 +57,10 @@ class Triggers:
 
     def condition(self, node: Any, mark: Mark, path: str) -> Properties | None:
         """The condition written at `mark`, with its canonical type; None after a problem."""
-        return self._common.typed_map(node, mark, path, "condition")
+        found = self._common.typed_map(node, mark, path, "condition")
+        if found is not None and found["type"] == f"{_CORE}.condition.ExecutionLabels":
+            read_labels(cast("Map", node), path, self._common.complaints)
+        return found
 
     def _built(self, node: Map, type_name: str, info: TypeInfo, path: str) -> Trigger:
         common = self._common
@@ -101,6 +106,9 @@ def check_trigger(trigger: Trigger, path: str, common: Common) -> None:
         window = cast("Mapping[str, Any]", preconditions.get("timeWindow") or {})
         where = f"{path}.preconditions.timeWindow"
         _check_window(window, where, node.mark("preconditions"), complaints)
+        _check_filters(
+            preconditions, f"{path}.preconditions", node.mark("preconditions"), complaints
+        )
     if trigger.type == f"{_CORE}.trigger.Webhook":
         for condition in trigger.conditions:
             if str(condition.get("type")).endswith(".MultipleCondition"):
@@ -144,6 +152,28 @@ def _check_window(window: Mapping[str, Any], path: str, mark: Mark, complaints: 
                 path,
                 hint=f"it has {', '.join(sorted(allowed))}",
             )
+    for key in sorted(allowed) if kind.startswith("DAILY_") else ():
+        if window.get(key) is None:
+            complaints.add(f"Time window of type '{kind}' must have '{key}'", mark, path)
+
+
+def _check_filters(
+    preconditions: Mapping[str, Any], path: str, mark: Mark, complaints: Complaints
+) -> None:
+    """Note filters that have the wrong one of `value` and `values`."""
+    branches = cast("Sequence[Mapping[str, Any]]", preconditions.get("where") or ())
+    for position, branch in enumerate(branches):
+        filters = cast("Sequence[Mapping[str, Any]]", branch.get("filters") or ())
+        for number, each in enumerate(filters):
+            kind = each.get("type")
+            if kind is None:
+                continue
+            own = f"{path}.where[{position}].filters[{number}]"
+            wanted, other = ("values", "value") if kind in _LISTS else ("value", "values")
+            if each.get(wanted) is None:
+                complaints.add(f"`{wanted}` cannot be null for type {kind}", mark, own)
+            elif each.get(other) is not None:
+                complaints.add(f"`{other}` must be null for type {kind}", mark, own)
 
 
 def is_zone(name: str) -> bool:

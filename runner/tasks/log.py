@@ -43,7 +43,10 @@ async def log(ctx: RunContext) -> Result | None:
 @task("io.kestra.plugin.core.debug.Echo")
 async def echo(ctx: RunContext) -> Result | None:
     """Write `format` as a line of the log."""
-    ctx.log(await level_of(ctx), await ctx.text("format") or "")
+    text = await ctx.text("format")
+    if text is None:
+        raise TaskFailed(f"Cannot log nothing: give task {ctx.task.id} a `format`")
+    ctx.log(await level_of(ctx), text)
     return None
 
 
