@@ -152,6 +152,9 @@ class PlannedContext:
     def time(self, name: str, duration: timedelta, **tags: str) -> None:
         """Nothing is measured."""
 
+    def gauge(self, name: str, value: float, **tags: str) -> None:
+        """Nothing is measured."""
+
     async def execute(self, runner: TaskRunner, command: Command) -> Executed:
         """Nothing is executed.
 

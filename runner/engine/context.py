@@ -203,6 +203,9 @@ class Context:
     def time(self, name: str, duration: timedelta, **tags: str) -> None:
         self._measure(name, "timer", duration.total_seconds() * 1000, tags)
 
+    def gauge(self, name: str, value: float, **tags: str) -> None:
+        self._measure(name, "gauge", value, tags)
+
     def _measure(self, name: str, type_: str, value: float, tags: Mapping[str, str]) -> None:
         run, journal = self.task_run, self._driver.journal
         journal.add_metric(

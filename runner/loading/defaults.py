@@ -177,7 +177,10 @@ class Merger:
 
 
 def merged(under: Map, over: Map) -> Map:
-    """Both maps in one: maps are merged, lists joined, and otherwise `over` wins."""
+    """Both maps in one: maps are merged, lists joined, and otherwise `over` wins.
+
+    What is in the first list already is not taken twice, as in `runner.model.merging`.
+    """
     made = Map(over.line or under.line, over.column or under.column)
     for key, value in under.items():
         made.put(key, value, under.mark(key))
@@ -195,7 +198,9 @@ def merged(under: Map, over: Map) -> Map:
 
 def _joined(first: Items, second: Items) -> Items:
     made = Items(second.line, second.column)
-    for items in (first, second):
-        for position, item in enumerate(items):
-            made.put(item, items.mark(position))
+    for position, item in enumerate(first):
+        made.put(item, first.mark(position))
+    for position, item in enumerate(second):
+        if item not in first:
+            made.put(item, second.mark(position))
     return made

@@ -45,7 +45,7 @@ class Storage:
         Characters of the name that a URI cannot hold become `_`; a file of that name is
         replaced. `move` takes the source file away.
         """
-        folder = f"{_home(execution)}/tasks/{_slug(task_run.task_id)}/{task_run.id}"
+        folder = f"{_home(execution)}/tasks/{slug(task_run.task_id)}/{task_run.id}"
         return self._publish(f"{folder}/{_safe_name(name)}", source, move)
 
     def put_input(
@@ -131,7 +131,7 @@ class Storage:
 
         `value` is the loop value of its run.
         """
-        path = f"{_namespace_path(namespace)}/{_slug(flow_id)}/{_slug(task_id)}/cache"
+        path = f"{_namespace_path(namespace)}/{slug(flow_id)}/{slug(task_id)}/cache"
         within = f"/{_safe_name(value)}" if value is not None else ""
         return self.root / f"{path}{within}/cache.zip"
 
@@ -276,7 +276,7 @@ def _home(execution: Execution) -> str:
 
 
 def _home_of(namespace: str, flow_id: str, execution_id: str) -> str:
-    return f"{_namespace_path(namespace)}/{_slug(flow_id)}/executions/{execution_id}"
+    return f"{_namespace_path(namespace)}/{slug(flow_id)}/executions/{execution_id}"
 
 
 def _homes(execution: Execution) -> Iterator[str]:
@@ -321,7 +321,7 @@ def _safe_name(name: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     """`text` as Kestra writes it into a URI (the filter `slugify`, for ids: ASCII)."""
     text = re.sub(r"[^A-Za-z0-9_-]", "", re.sub(r"\s", "-", text)).replace("_", "-")
     text = re.sub(r"-+", "-", text)

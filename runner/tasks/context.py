@@ -121,6 +121,10 @@ class RunContext(Protocol):
         """Record a timer metric."""
         ...
 
+    def gauge(self, name: str, value: float, **tags: str) -> None:
+        """Record what the gauge metric `name` stands at."""
+        ...
+
     async def execute(self, runner: TaskRunner, command: Command) -> Executed:
         """Run `command`; its lines become log lines, its markers outputs and metrics.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from runner.errors import TaskFailed
 from runner.expr import to_json
@@ -11,10 +11,6 @@ from runner.model import convert
 from runner.model.jsons import read_json
 from runner.tasks.context import Result, RunContext
 from runner.tasks.registry import task
-
-
-class _Gauges(Protocol):
-    def gauge(self, name: str, value: float, /, **tags: str) -> None: ...
 
 
 @task("io.kestra.plugin.core.metric.Publish")
@@ -40,7 +36,7 @@ def _record(ctx: RunContext, metric: Mapping[str, Any]) -> None:
         elif kind == "counter":
             ctx.count(name, convert.number(value), **texts)
         elif kind == "gauge":
-            cast("_Gauges", ctx).gauge(name, convert.number(value), **texts)
+            ctx.gauge(name, convert.number(value), **texts)
         else:
             raise TaskFailed(f"Metric '{name}': `{kind}` is none of counter, timer, gauge")
     except ValueError as error:

@@ -9,21 +9,12 @@ from typing import Any, cast
 from runner.errors import TaskFailed
 from runner.model.convert import CastFailed
 from runner.model.execution import Label, Level
+from runner.model.merging import merged
 from runner.model.state import State
 from runner.tasks.context import FlowContext, Result
 from runner.tasks.registry import updating
 
 _EXECUTION = "io.kestra.plugin.core.execution"
-
-
-def _merged(into: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(into)
-    for key, value in more.items():
-        there = merged.get(key)
-        if isinstance(there, Mapping) and isinstance(value, Mapping):
-            value = _merged(cast("Mapping[str, Any]", there), cast("Mapping[str, Any]", value))
-        merged[key] = value
-    return merged
 
 
 def _variables(ctx: FlowContext) -> Mapping[str, Any]:
@@ -37,19 +28,26 @@ async def set_variables(ctx: FlowContext) -> None:
     given: Mapping[str, Any] = await ctx.render(ctx.task.properties.get("variables") or {})
     current = _variables(ctx)
     overwrite = await ctx.flag("overwrite")
-    there = sorted(key for key in given if key in current)
+    there = [key for key in given if key in current]
     if there and not overwrite:
         raise TaskFailed(
             "`overwrite` is set to false and the following variables already exist: "
             + ",".join(there)
         )
-    await ctx.update(variables=_merged(current, given))
+    await ctx.update(variables=merged(current, given))
+
+
+def _copied(variables: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _copied(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
+        for key, value in variables.items()
+    }
 
 
 @updating(f"{_EXECUTION}.UnsetVariables")
 async def unset_variables(ctx: FlowContext) -> None:
     """Remove variables by name or dotted path."""
-    variables = _merged(_variables(ctx), {})
+    variables = _copied(_variables(ctx))
     for path in await ctx.texts("variables"):
         *parents, last = path.split(".")
         node: Any = variables

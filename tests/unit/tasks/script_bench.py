@@ -141,6 +141,9 @@ class Bench:
     def time(self, name: str, duration: timedelta, **tags: str) -> None:
         self.metrics[name] = duration.total_seconds()
 
+    def gauge(self, name: str, value: float, **tags: str) -> None:
+        self.metrics[name] = value
+
     async def execute(self, runner: TaskRunner, command: Command) -> Executed:
         self.commands.append(command)
         chunks: dict[Stream, bytes] = dict.fromkeys(Stream, b"")

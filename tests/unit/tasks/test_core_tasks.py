@@ -163,13 +163,18 @@ async def test_metrics_are_published_with_their_tags(flows: Flows) -> None:
     metrics:
       - {type: counter, name: rows, value: "{{ 40 + 2 }}", tags: {kind: "{{ flow.id }}"}}
       - {type: timer, name: took, value: PT1.5S}
+      - {type: gauge, name: level, value: 0.5}
 """
     )
 
     found = {
         metric.name: (metric.type, metric.value, metric.tags or {}) for metric in ended.metrics
     }
-    assert found == {"rows": ("counter", 42.0, {"kind": "f"}), "took": ("timer", 1500.0, {})}
+    assert found == {
+        "rows": ("counter", 42.0, {"kind": "f"}),
+        "took": ("timer", 1500.0, {}),
+        "level": ("gauge", 0.5, {}),
+    }
 
 
 @pytest.mark.parametrize("type_", sorted(MODULES))

@@ -171,10 +171,12 @@ async def test_purging_takes_expired_keys_and_others_only_if_told(flows: Flows) 
 
 
 async def test_a_state_is_merged_and_outlives_the_execution(flows: Flows) -> None:
-    first = await flows.run('  - {id: s, type: core.state.Set, data: {a: 1, b: "{{ flow.id }}"}}')
+    first = await flows.run(
+        '  - {id: s, type: core.state.Set, data: {a: {x: 1}, b: "{{ flow.id }}", c: [0]}}'
+    )
     second = await flows.run(
         """
-  - {id: s, type: core.state.Set, data: {b: 2, c: [1]}}
+  - {id: s, type: core.state.Set, data: {a: {y: 2}, b: 2, c: [1]}}
   - {id: g, type: core.state.Get}
   - {id: other, type: core.state.Get, name: other}
   - {id: d, type: core.state.Delete}
@@ -183,13 +185,18 @@ async def test_a_state_is_merged_and_outlives_the_execution(flows: Flows) -> Non
 """
     )
 
-    assert (first.outputs["s"] or {})["count"] == 2
+    key = (first.outputs["s"] or {})["key"]
+    assert key.endswith("_states_tasks-states_default")
+    assert (first.outputs["s"] or {})["count"] == 3
     assert (second.outputs["s"] or {})["count"] == 3
-    assert second.outputs["g"] == {"count": 3, "data": {"a": 1, "b": 2, "c": [1]}}
+    assert second.outputs["g"] == {
+        "count": 3,
+        "data": {"a": {"x": 1, "y": 2}, "b": 2, "c": [0, 1]},
+    }
     assert (second.outputs["other"] or {})["count"] == 0
     assert second.outputs["d"] == {"deleted": True}
     assert second.outputs["again"] == {"deleted": False}
-    assert "'default' not found" in second.error("hard")
+    assert second.error("hard").startswith(f"State {key} not found")
 
 
 async def test_each_loop_value_has_a_state_of_its_own(flows: Flows) -> None:
