@@ -71,9 +71,15 @@ class DisplayedStore(MemoryStore):
         self.stop = anyio.Event()
         """Set when the output went nowhere (`eyas run | head`): the run is for nothing then."""
 
-    async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
-        """Keep the facts, and show what changed."""
-        await super().save(execution, runs)
+    async def save(
+        self,
+        execution: Execution | None,
+        runs: Sequence[TaskRun] = (),
+        batches: Sequence[LogBatch] = (),
+        metrics: Sequence[Metric] = (),
+    ) -> None:
+        """Show the lines, keep the facts, and show what changed."""
+        await super().save(execution, runs, batches, metrics)
         with self._showing():
             self._display.changed(execution, runs)
 

@@ -11,11 +11,25 @@ from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
 class Store(Protocol):
     """Keeps executions, task runs, log lines and metrics.
 
-    Every write is one transaction that a cancellation does not split.
+    Every write is one transaction that a cancellation does not split. Writes take effect in the
+    order in which they were asked for, also when the first has not come back yet.
     """
 
-    async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
-        """Insert or replace the execution and the task runs, durably, all or nothing."""
+    waits_for_disk: bool
+    """Whether a write costs a trip to the disk, so that several are better put together."""
+
+    async def save(
+        self,
+        execution: Execution | None,
+        runs: Sequence[TaskRun] = (),
+        batches: Sequence[LogBatch] = (),
+        metrics: Sequence[Metric] = (),
+    ) -> None:
+        """Insert or replace the execution and the task runs, durably, all or nothing.
+
+        Before that, add log lines and metrics as `append` does. Of several versions of a task run
+        the last one counts.
+        """
         ...
 
     async def discard_runs(self, execution_id: str, run_ids: Sequence[str]) -> None:
@@ -23,7 +37,10 @@ class Store(Protocol):
         ...
 
     async def append(self, batches: Sequence[LogBatch], metrics: Sequence[Metric] = ()) -> None:
-        """Add log lines (as the engine has them: in batches) and metrics, in this order."""
+        """Add log lines (as the engine has them: in batches) and metrics, in this order.
+
+        It comes back when everything that was handed over before is written too.
+        """
         ...
 
     async def execution(self, execution_id: str) -> Execution:

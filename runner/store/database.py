@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Generic, Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from runner.errors import RunnerError
+from runner.store.writer import Job, Writer
 
 T = TypeVar("T")
 
@@ -38,32 +40,23 @@ class StoreUnwritable(RunnerError):
     """The store's file cannot be written: the disk is full, read-only or broken."""
 
 
-class _Job(Generic[T]):
-    """A function that waits to be run in a transaction, then what came of it."""
-
-    def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
-        self.work = work
-        self.done = False
-        self.result: T | None = None
-        self.error: Exception | None = None
-
-
 class Database:
     """Reads and writes of one file. Callers hand over functions, which run in worker threads.
 
     A function given to `write` is one transaction, durable on return when `synchronous` is FULL.
     Writes that wait for their turn share one commit, so that a slow disk is asked once for all;
-    a function that raises undoes its own changes only.
+    a function that raises undoes its own changes only. Files that have a `Writer` in common are
+    written in one thread, those that were opened first before the others.
     """
 
-    def __init__(self, path: Path, writer: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, writer: Writer) -> None:
         self.path = path
-        self._writer = writer
-        self._turn = anyio.Lock()
-        self._waiting: list[_Job[object]] = []
-        self._one = anyio.CapacityLimiter(1)
+        self._connection = connection
+        self.writer = writer
+        self._unforced = False
         self._readers = anyio.CapacityLimiter(_READERS)
         self._idle: list[sqlite3.Connection] = []
+        writer.files.append(self)
 
     @classmethod
     async def open(
@@ -73,6 +66,7 @@ class Database:
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
         *,
         check: bool = False,
+        writer: Writer | None = None,
     ) -> Database:
         """Open the file at `path`, made if it is not there, and bring its tables up to date.
 
@@ -82,31 +76,40 @@ class Database:
             StoreUnusable: it is damaged, not ours, or newer than this program.
             StoreUnwritable: its disk is full, read-only or broken.
         """
-        writer = await anyio.to_thread.run_sync(partial(_open, path, kind, synchronous, check))
-        return cls(path, writer)
+        connection = await anyio.to_thread.run_sync(partial(_open, path, kind, synchronous, check))
+        return cls(path, connection, writer or Writer())
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in a transaction and return what it returns.
 
         When cancelled while it waits for its turn, either nothing or all of it was written.
         """
-        job = _Job(work)
-        self._waiting.append(cast("_Job[object]", job))
-        try:
-            async with self._turn:
-                if not job.done:
-                    await self._commit_waiting()
-        finally:
-            if job in self._waiting:
-                self._waiting.remove(cast("_Job[object]", job))
-        if job.error is not None:
-            raise job.error
-        return cast("T", job.result)
+        job = Job(self, work)
+        await self.writer.write(job)
+        return job.outcome()
 
-    async def _commit_waiting(self) -> None:
-        jobs, self._waiting = self._waiting, []
-        with anyio.CancelScope(shield=True):  # others' jobs are among them
-            await anyio.to_thread.run_sync(partial(_commit, self._writer, jobs), limiter=self._one)
+    def commit(self, jobs: Sequence[Job[object]]) -> None:
+        """Run all jobs in one transaction, each within a savepoint of its own."""
+        self._unforced = True
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                _run_in_savepoint(self._connection, job)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            for job in jobs:
+                job.error = job.error or error
+
+    def force(self) -> None:
+        """Have the disk hold every commit; for a file whose commits do not do so themselves.
+
+        To be called from a job on a file that is written after this one.
+        """
+        if self._unforced:
+            _force(self.path.with_name(f"{self.path.name}-wal"))
+            self._unforced = False
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work`, which only reads, and return what it returns."""
@@ -119,8 +122,7 @@ class Database:
     async def close(self) -> None:
         """Close the file; what waits is written first."""
         with anyio.CancelScope(shield=True):
-            async with self._turn:
-                await anyio.to_thread.run_sync(self._close)
+            await self.writer.alone(self._close)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._idle.pop() if self._idle else _reader(self.path)
@@ -132,27 +134,23 @@ class Database:
     def _close(self) -> None:
         for reader in self._idle:
             reader.close()
-        self._writer.execute("PRAGMA optimize")
-        self._writer.close()
+        self._connection.execute("PRAGMA optimize")
+        self._connection.close()
 
 
-def _commit(connection: sqlite3.Connection, jobs: list[_Job[object]]) -> None:
-    """Run all jobs in one transaction, each within a savepoint of its own."""
+def _force(file: Path) -> None:
+    """Have the disk hold what was written to the file; one that is not there holds nothing."""
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        for job in jobs:
-            _run_in_savepoint(connection, job)
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        for job in jobs:
-            job.error = job.error or error
-    for job in jobs:
-        job.done = True
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _run_in_savepoint(connection: sqlite3.Connection, job: _Job[object]) -> None:
+def _run_in_savepoint(connection: sqlite3.Connection, job: Job[object]) -> None:
     connection.execute("SAVEPOINT job")
     try:
         job.result = job.work(connection)

@@ -11,6 +11,8 @@ from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
 class MemoryStore:
     """A `Store` that keeps everything in dictionaries."""
 
+    waits_for_disk = False
+
     def __init__(self) -> None:
         self._executions: dict[str, Execution] = {}
         self._runs: dict[str, dict[str, TaskRun]] = {}
@@ -18,8 +20,15 @@ class MemoryStore:
         self._lines = 0
         self._metrics: dict[str, list[Metric]] = {}
 
-    async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
-        """Insert or replace the execution and the task runs."""
+    async def save(
+        self,
+        execution: Execution | None,
+        runs: Sequence[TaskRun] = (),
+        batches: Sequence[LogBatch] = (),
+        metrics: Sequence[Metric] = (),
+    ) -> None:
+        """Add the log lines and metrics, insert or replace the execution and the task runs."""
+        await self.append(batches, metrics)
         if execution is not None:
             self._executions[execution.id] = execution
         for run in runs:

@@ -7,11 +7,10 @@ their task has ended, and else follows in its own time.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +40,7 @@ from runner.store.search import (
     QueryInvalid,
     where,
 )
+from runner.store.writer import Job, Writer
 
 T = TypeVar("T")
 
@@ -57,11 +57,13 @@ class SqliteStore:
     Open it with `async with SqliteStore.open(root)`: closing waits for what is being written.
     """
 
+    waits_for_disk = True
+
     def __init__(self, state: Database, logs: Database, next_line: int) -> None:
         self.state = state
+        self._writer = state.writer
         self._logs = logs
         self._next_line = next_line
-        self._unsynced = False
         self._closing = AsyncExitStack()
 
     @classmethod
@@ -74,10 +76,13 @@ class SqliteStore:
         """
         async with AsyncExitStack() as stack:
             check = await anyio.to_thread.run_sync(was_left_open, root)
-            state = await Database.open(root / "state.db", "state", check=check)
-            stack.push_async_callback(state.close)
-            logs = await Database.open(root / "logs.db", "logs", "NORMAL", check=check)
+            writer = Writer()
+            logs = await Database.open(
+                root / "logs.db", "logs", "NORMAL", check=check, writer=writer
+            )
             stack.push_async_callback(logs.close)
+            state = await Database.open(root / "state.db", "state", check=check, writer=writer)
+            stack.push_async_callback(state.close)
             await anyio.to_thread.run_sync(mark_open, root)
             store = cls(state, logs, await logs.read(_next_number))
             store._closing = stack.pop_all()
@@ -91,14 +96,24 @@ class SqliteStore:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(mark_closed, self.state.path.parent)
 
-    async def save(self, execution: Execution | None, runs: Sequence[TaskRun] = ()) -> None:
-        """Insert or replace the execution and the task runs, durably, all or nothing."""
+    async def save(
+        self,
+        execution: Execution | None,
+        runs: Sequence[TaskRun] = (),
+        batches: Sequence[LogBatch] = (),
+        metrics: Sequence[Metric] = (),
+    ) -> None:
+        """Insert or replace the execution and the task runs, durably, all or nothing.
+
+        Before that, add log lines and metrics. Whatever is in the log is on the disk before an
+        ending is.
+        """
+        lines = self._lines(batches, metrics) if batches or metrics else None
         ends = execution is not None and execution.state.is_terminal
-        sync = self._unsynced and (ends or any(run.state.is_terminal for run in runs))
-        if sync:
-            self._unsynced = False
-        wal = self._logs.path.with_name(f"{self._logs.path.name}-wal") if sync else None
-        await self.state.write(partial(_save, execution, tuple(runs), wal))
+        forced = self._logs if ends or any(run.state.is_terminal for run in runs) else None
+        facts = Job(self.state, partial(_save, execution, tuple(runs), lines, forced))
+        await self._writer.write(*([facts] if lines is None else [lines, facts]))
+        facts.outcome()
 
     async def discard_runs(self, execution_id: str, run_ids: Sequence[str]) -> None:
         """Forget these task runs of the execution."""
@@ -111,14 +126,19 @@ class SqliteStore:
 
     async def append(self, batches: Sequence[LogBatch], metrics: Sequence[Metric] = ()) -> None:
         """Add log lines and metrics, in this order."""
+        lines = self._lines(batches, metrics)
+        await self._writer.write(lines)
+        lines.outcome()
+
+    def _lines(self, batches: Sequence[LogBatch], metrics: Sequence[Metric]) -> Job[None]:
+        """What adds log lines and metrics."""
         rows: list[tuple[Any, ...]] = []
         for batch in batches:
             if batch.messages:
                 rows.append(batch_row(self._next_line, batch))
                 self._next_line += len(batch.messages)
         values = [metric_row(metric) for metric in metrics]
-        await self._logs.write(partial(_append, rows, values))
-        self._unsynced = True
+        return Job(self._logs, partial(_append, rows, values))
 
     async def execution(self, execution_id: str) -> Execution:
         """The execution of that id.
@@ -345,36 +365,29 @@ class _Snapshot:
 def _save(
     execution: Execution | None,
     runs: Sequence[TaskRun],
-    wal: Path | None,
+    lines: Job[None] | None,
+    forced: Database | None,
     db: sqlite3.Connection,
 ) -> None:
-    if wal is not None:
-        _force(wal)
+    if lines is not None:
+        lines.outcome()
+    if forced is not None:
+        forced.force()
     if execution is not None:
-        _upsert(db, "executions", execution_row(execution))
+        row = execution_row(execution)
+        db.execute(_upsert("executions", tuple(row)), row)
     for run in runs:
-        _upsert(db, "task_runs", task_run_row(run))
+        row = task_run_row(run)
+        db.execute(_upsert("task_runs", tuple(row)), row)
 
 
-def _force(file: Path) -> None:
-    """Have the disk hold what was written to the file; one that is not there holds nothing."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _upsert(db: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
-    names = ", ".join(row)
-    marks = ", ".join(f":{name}" for name in row)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in row if name != "id")
-    db.execute(
-        f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {changes}",
-        row,
+@cache
+def _upsert(table: str, names: tuple[str, ...]) -> str:
+    marks = ", ".join(f":{name}" for name in names)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != "id")
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"
+        f" ON CONFLICT (id) DO UPDATE SET {changes}"
     )
 
 
