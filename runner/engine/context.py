@@ -31,6 +31,7 @@ from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 from runner.tasks.context import Child, Executed, Finished, Group, Resumption
 from runner.tasks.host import Host
+from runner.tasks.registry import registered
 
 if TYPE_CHECKING:
     from runner.engine.driver import Driver
@@ -271,7 +272,9 @@ class Context:
 
     async def set_outputs(self, outputs: Outputs) -> None:
         await self.begin()
-        await self._driver.journal.save(replace(self.task_run, outputs=dict(outputs)))
+        known = registered(self.task.type)
+        run = replace(self.task_run, outputs=dict(outputs))
+        await self._driver.journal.save(run, soon=known is not None and known.pure)
 
     async def discard_children(self, iteration: int) -> None:
         journal = self._driver.journal

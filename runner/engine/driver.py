@@ -145,7 +145,6 @@ class Driver:
             if rendered.error is not None:
                 journal.log(Level.ERROR, rendered.error)
                 states = (*states, State.FAILED)
-        await journal.flush()
         if outputs is not None:
             await journal.move(*states, outputs=outputs)
         else:

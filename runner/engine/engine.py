@@ -119,7 +119,6 @@ class Engine:
             raise Conflict(failed.message)
         if failed is not None and failed.behavior == "FAIL_EXECUTION":
             await journal.save(execution=journal.execution)
-            await journal.flush()
             await journal.move(State.FAILED)
             return journal.execution
         return await self.begin(journal)
@@ -176,7 +175,6 @@ class Engine:
         execution = created(flow, labels, trigger, schedule_date, execution_id, utc_now())
         journal = self._journal(flow, execution)
         journal.log(Level.ERROR, message)
-        await journal.flush()
         await journal.move(State.FAILED)
         return journal.execution
 
@@ -213,7 +211,6 @@ class Engine:
         except NotFound as error:
             journal = Journal(stand_in(execution), execution, self.store, on_state=self.on_state)
             journal.log(Level.ERROR, f"Cannot go on after a restart of Eyas: {error}")
-            await journal.flush()
             await journal.move(State.FAILED)
             return
         runs = await self.store.task_runs(execution.id)
@@ -244,6 +241,8 @@ class Engine:
         state = recovered(flow, execution, runs, utc_now(), restarts, adopted)
         adopted.forget_lost()
         journal = self._journal(flow, state.execution, state.runs)
+        # What brings Eyas down again and again must be found in the store.
+        journal.may_wait = False
         for run, text in state.messages:
             journal.log(Level.WARN, text, run)
         await self.store.discard_runs(execution.id, state.dropped)
@@ -256,8 +255,8 @@ class Engine:
     async def wait(self, execution_id: str) -> Execution:
         """The execution, as soon as it has ended (its `afterExecution` may still run)."""
         while (driver := self.live.get(execution_id)) is not None:
-            if driver.journal.execution.state.is_terminal:
-                return driver.journal.execution
+            if driver.journal.stored.state.is_terminal:
+                return driver.journal.stored
             await driver.journal.changed.wait()
         return await self.store.execution(execution_id)
 

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.lowlevel import cancel_shielded_checkpoint
 
 from runner.engine.frame import Frame
 from runner.tasks.context import Group
 
 if TYPE_CHECKING:
     from runner.engine.driver import Driver
+
+
+_STARTED_AT_ONCE = 32
+"""So many groups begin before everything else in the process has its turn."""
 
 
 class Groups:
@@ -39,6 +44,8 @@ class Groups:
                 number = self._ready.popleft()
                 self._active += 1
                 self._driver.group.start_soon(self._run_one, number, name=f"group {number}")
+                if self._active % _STARTED_AT_ONCE == 0:
+                    await cancel_shielded_checkpoint()
             if not self._active:
                 return True
             await self._next_end()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+from anyio.lowlevel import cancel_shielded_checkpoint
 
 from runner.engine.masking import Masker
 from runner.engine.trees import Trees
@@ -66,27 +67,71 @@ class Journal:
         self.output_limit = 0
         """So many characters of commands' output are logged; 0: all of it."""
         self._output = 0
+        self.stored = execution
+        """The execution as the store has it, or had it when it was read."""
+        self.may_wait = store.waits_for_disk
+        """Whether facts that may be stored soon are not stored at once."""
         self._store = store
         self._waiting: list[LogBatch] = []
         self._waiting_lines = 0
         self._metrics: list[Metric] = []
+        self._unsaved: dict[str, TaskRun] = {}
+        self._writing = 0
         self._flushed_s = 0.0
         self._unflushed = anyio.Event()
-        self._saving = anyio.Lock()
         self._on_state = on_state
         self._announced: int | None = None
 
-    async def save(self, *runs: TaskRun, execution: Execution | None = None) -> None:
-        """Record new versions of task runs, and of the execution if given; durable on return."""
+    async def save(
+        self, *runs: TaskRun, execution: Execution | None = None, soon: bool = False
+    ) -> None:
+        """Record new versions of task runs, and of the execution if given; durable on return.
+
+        `soon`: durable before anything that is saved later, and no later than the interval of
+        flushing. That is for facts which nobody could miss who finds everything before them.
+        """
         if execution is not None:
             self.execution = execution
         for run in runs:
             self.add(run)
+        if soon and self.may_wait and execution is None:
+            self._unsaved.update((run.id, run) for run in runs)
+            self._unflushed.set()
+            await cancel_shielded_checkpoint()  # others want to go on, too
+            return
         with anyio.CancelScope(shield=True):
-            await self._store.save(self.execution if execution is not None else None, runs)
-            self._tell()
+            await self._write(execution, runs)
             if self._on_state is not None and execution is not None:
                 await self._announce(self._on_state, execution)
+
+    async def _write(self, execution: Execution | None, runs: Sequence[TaskRun]) -> None:
+        """Store what is to be saved with all that waits; before an ending the lines before it."""
+        ends = execution is not None and execution.state.is_terminal
+        batches: list[LogBatch] = []
+        metrics: list[Metric] = []
+        if ends or self._unsaved or any(run.state.is_terminal for run in runs):
+            batches, metrics = self._take_lines()
+        earlier, self._unsaved = self._unsaved, {}
+        if earlier:
+            runs = list({**earlier, **{run.id: run for run in runs}}.values())
+        self._writing += 1
+        try:
+            await self._store.save(execution, runs, batches, metrics)
+        except Exception:
+            self._unsaved = earlier | self._unsaved
+            raise
+        finally:
+            self._writing -= 1
+        self.stored = execution or self.stored
+        self._tell()
+
+    def _take_lines(self) -> tuple[list[LogBatch], list[Metric]]:
+        """The log lines and metrics that wait, which are written now."""
+        batches, self._waiting = self._waiting, []
+        metrics, self._metrics = self._metrics, []
+        self._waiting_lines = 0
+        self._flushed_s = anyio.current_time()
+        return batches, metrics
 
     async def _announce(self, on_state: OnState, execution: Execution) -> None:
         """Tell of a new state; of several that were stored at once only the last counts."""
@@ -114,9 +159,17 @@ class Journal:
             await self.save(execution=replace(moved, **changes))
 
     async def move_run(
-        self, run_id: str, *states: State, outputs: Outputs | None = _UNSET, attempt: bool = True
+        self,
+        run_id: str,
+        *states: State,
+        outputs: Outputs | None = _UNSET,
+        attempt: bool = True,
+        soon: bool = False,
     ) -> TaskRun:
-        """Record that a task run went through `states` now; with `attempt` its last attempt too."""
+        """Record that a task run went through `states` now; with `attempt` its last attempt too.
+
+        `soon` is that of `save`.
+        """
         run = self._runs[run_id]
         for state in states:
             run = run.moved(state, self.now())
@@ -126,7 +179,7 @@ class Journal:
             run = replace(run, attempts=(*run.attempts[:-1], ended))
         if outputs is not _UNSET:
             run = replace(run, outputs=outputs)
-        await self.save(run)
+        await self.save(run, soon=soon)
         return run
 
     def begin_attempt(self, run: TaskRun, state: State = State.RUNNING) -> TaskRun:
@@ -139,6 +192,7 @@ class Journal:
         gone: list[str] = []
         for run_id in run_ids:
             run = self._runs.pop(run_id, None)
+            self._unsaved.pop(run_id, None)
             if run is not None:
                 gone.append(run_id)
                 self._below[run.parent_id].pop(run_id, None)
@@ -217,17 +271,14 @@ class Journal:
         return anyio.current_time() - self._flushed_s > FLUSH_INTERVAL_S
 
     async def flush(self) -> None:
-        """Write waiting log lines and metrics to the store, in order."""
+        """Write everything that waits, in order: log lines, metrics, and task runs."""
+        self._unflushed = anyio.Event()
         with anyio.CancelScope(shield=True):
-            async with self._saving:
-                batches, self._waiting = self._waiting, []
-                metrics, self._metrics = self._metrics, []
-                self._waiting_lines = 0
-                self._unflushed = anyio.Event()
-                self._flushed_s = anyio.current_time()
-                if batches or metrics:
-                    await self._store.append(batches, metrics)
-                    self._tell()
+            if self._unsaved:
+                await self._write(None, ())
+            elif self._waiting or self._metrics or self._writing:
+                await self._store.append(*self._take_lines())
+                self._tell()
 
     async def keep_flushing(self) -> None:
         """Write what waits, no later than the interval after it came; until cancelled."""

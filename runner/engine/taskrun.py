@@ -120,7 +120,6 @@ def _shows_when_skipped(frame: Frame, registered: Registered | None) -> bool:
 async def _refuse(driver: Driver, run: TaskRun, text: str) -> TaskRun:
     """The run, FAILED before any attempt."""
     driver.journal.log(Level.ERROR, text, run)
-    await driver.journal.flush()
     failed = run.moved(State.FAILED, driver.journal.now())
     await driver.journal.save(failed)
     return failed
@@ -156,7 +155,7 @@ async def _run_level(
     journal = driver.journal
     if run.state in (State.CREATED, State.RESTARTED):
         run = journal.begin_attempt(run).moved(State.RUNNING, journal.now())
-        await journal.save(run)
+        await journal.save(run, soon=registered.pure)
     inner = Frame(parent=frame, task=task, run=run, shared_dir=frame.shared_dir)
     context = Context(driver, inner, task, run.id)
     result = Result()
@@ -195,7 +194,7 @@ async def _flowable_ended(
         state = State.WARNING
     state = softened(state, task)
     await driver.close_below(run, state)
-    return await journal.move_run(run.id, state)
+    return await journal.move_run(run.id, state, soon=registered.pure)
 
 
 async def _log_unresolved(context: Context, error: RunnerError, registered: Registered) -> None:
@@ -269,7 +268,6 @@ async def _ended(
         final = State.WARNING
     if registered.kind is not Kind.UPDATING:
         final = softened(final, task)
-    await driver.journal.flush()
     if registered.kind is Kind.STARTING and final is not state:
         # A Subflow is FAILED for a moment before it is a WARNING (flow-model 4.8).
         run = run.moved(state, driver.journal.now())
@@ -278,7 +276,7 @@ async def _ended(
         run = run.moved(result.passed, driver.journal.now())
     ended = _attempt_ended(run, state, driver) if result.attempted else replace(run, attempts=())
     ended = replace(ended.moved(final, driver.journal.now()), outputs=result.outputs)
-    await driver.journal.save(ended)
+    await driver.journal.save(ended, soon=registered.pure)
     return ended
 
 
@@ -325,7 +323,8 @@ async def _begin(driver: Driver, frame: Frame, run: TaskRun, registered: Registe
     if registered.kind is Kind.RUNNABLE:
         if frame.shared_dir is None:
             run = run.moved(State.SUBMITTED, journal.now())
-        await journal.save(journal.begin_attempt(run.moved(State.RUNNING, journal.now())))
+        run = journal.begin_attempt(run.moved(State.RUNNING, journal.now()))
+        await journal.save(run, soon=registered.pure)
     elif run.state is not State.RUNNING:
         # Kestra's executor runs these; one that fails at once never was RUNNING (3.1).
         await journal.save(journal.begin_attempt(run, State.CREATED))

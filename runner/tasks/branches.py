@@ -20,20 +20,20 @@ async def _most(ctx: FlowContext) -> int:
     return await ctx.integer("concurrent") or 0
 
 
-@flowable(f"{_FLOW}.Sequential")
+@flowable(f"{_FLOW}.Sequential", pure=True)
 async def sequential(ctx: FlowContext) -> None:
     """Run `tasks` in order."""
     await ctx.run(ctx.task.children())
 
 
-@flowable(f"{_FLOW}.Parallel")
+@flowable(f"{_FLOW}.Parallel", pure=True)
 async def parallel(ctx: FlowContext) -> None:
     """Run `tasks` beside each other, at most `concurrent` at a time."""
     groups = [Group(tasks=[task]) for task in ctx.task.children()]
     await ctx.run_groups(groups, await _most(ctx))
 
 
-@flowable(f"{_FLOW}.AllowFailure", lenient=True)
+@flowable(f"{_FLOW}.AllowFailure", lenient=True, pure=True)
 async def allow_failure(ctx: FlowContext) -> None:
     """Run `tasks` in order; a failure among them is a warning to what is around."""
     await ctx.run(ctx.task.children())
@@ -48,7 +48,7 @@ async def _skipped_if(ctx: FlowContext) -> Outputs:
     return {"evaluationResult": await _holds(ctx)}
 
 
-@flowable(f"{_FLOW}.If", skipped=_skipped_if, chooses=True)
+@flowable(f"{_FLOW}.If", skipped=_skipped_if, chooses=True, pure=True)
 async def if_(ctx: FlowContext) -> None:
     """Run `then` or `else`; the condition is evaluated once and stays as it was."""
     before = ctx.task_run.outputs or {}
@@ -57,7 +57,7 @@ async def if_(ctx: FlowContext) -> None:
     await ctx.run(ctx.task.children("then" if holds else "else"))
 
 
-@flowable(f"{_FLOW}.Switch", chooses=True)
+@flowable(f"{_FLOW}.Switch", chooses=True, pure=True)
 async def switch(ctx: FlowContext) -> Result | None:
     """Run the tasks of the case that `value` names, or `defaults`."""
     before = ctx.task_run.outputs or {}
@@ -76,7 +76,7 @@ async def switch(ctx: FlowContext) -> Result | None:
     return None
 
 
-@flowable(f"{_FLOW}.Dag")
+@flowable(f"{_FLOW}.Dag", pure=True)
 async def dag(ctx: FlowContext) -> None:
     """Run each task as soon as those it depends on have ended.
 

@@ -9,7 +9,7 @@ from runner.tasks.context import Result, RunContext
 from runner.tasks.registry import task
 
 
-@task("io.kestra.plugin.core.debug.Return")
+@task("io.kestra.plugin.core.debug.Return", pure=True)
 async def return_(ctx: RunContext) -> Result | None:
     """Give `format` as the output `value`; none if it is absent."""
     begin_s = time.monotonic()

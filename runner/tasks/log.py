@@ -18,7 +18,7 @@ _JAVA_CLASSES = (
 )
 
 
-@task("io.kestra.plugin.core.log.Log")
+@task("io.kestra.plugin.core.log.Log", pure=True)
 async def log(ctx: RunContext) -> Result | None:
     """Write the message, or each message of a list, as a line of the log."""
     message = ctx.task.properties.get("message")
@@ -40,7 +40,7 @@ async def log(ctx: RunContext) -> Result | None:
     return None
 
 
-@task("io.kestra.plugin.core.debug.Echo")
+@task("io.kestra.plugin.core.debug.Echo", pure=True)
 async def echo(ctx: RunContext) -> Result | None:
     """Write `format` as a line of the log."""
     text = await ctx.text("format")

@@ -21,20 +21,20 @@ _INTERVAL = timedelta(minutes=1)
 _JAVA = {float: "java.lang.Double", bool: "java.lang.Boolean", list: "java.util.ArrayList"}
 
 
-@flowable(f"{_FLOW}.ForEach")
+@flowable(f"{_FLOW}.ForEach", pure=True)
 async def for_each(ctx: FlowContext) -> None:
     """Run `tasks` for every value, `concurrencyLimit` values at a time."""
     limit = ctx.task.properties.get("concurrencyLimit")
     await _repeat(ctx, await _values(ctx, "values"), 1 if limit is None else limit)
 
 
-@flowable(f"{_FLOW}.EachSequential")
+@flowable(f"{_FLOW}.EachSequential", pure=True)
 async def each_sequential(ctx: FlowContext) -> None:
     """Run `tasks` for one value after the other."""
     await _repeat(ctx, await _values(ctx, "value"), 1)
 
 
-@flowable(f"{_FLOW}.EachParallel")
+@flowable(f"{_FLOW}.EachParallel", pure=True)
 async def each_parallel(ctx: FlowContext) -> None:
     """Run every task for every value, all beside each other."""
     groups = [

@@ -40,7 +40,8 @@ class Registered:
 
     `skipped` gives the outputs of a flowable that its `runIf` skipped (flow-model 3.5). A flowable
     that `chooses` needs its outputs to know what to run. What fails in a `lenient` one is a
-    warning to what is around it.
+    warning to what is around it. A `pure` one does nothing but render, log and give outputs: should
+    it be lost with its traces and done again, nobody could tell.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Registered:
     skipped: Callable[[Any], Awaitable[Outputs | None]] | None = None
     chooses: bool = False
     lenient: bool = False
+    pure: bool = False
 
 
 _registered: dict[str, Registered] = {}
@@ -61,11 +63,11 @@ def _register(types: tuple[str, ...], entry: Registered) -> None:
         _registered[name] = entry
 
 
-def task(*types: str) -> Callable[[Work], Work]:
+def task(*types: str, pure: bool = False) -> Callable[[Work], Work]:
     """Register what runs the runnable task types named, by their canonical names."""
 
     def register(work: Work) -> Work:
-        _register(types, Registered(Kind.RUNNABLE, work))
+        _register(types, Registered(Kind.RUNNABLE, work, pure=pure))
         return work
 
     return register
@@ -76,11 +78,12 @@ def flowable(
     skipped: Callable[[FlowContext], Awaitable[Outputs | None]] | None = None,
     chooses: bool = False,
     lenient: bool = False,
+    pure: bool = False,
 ) -> Callable[[FlowWork], FlowWork]:
     """Register what runs the children of the flowable types named; see `Registered`."""
 
     def register(work: FlowWork) -> FlowWork:
-        _register(types, Registered(Kind.FLOWABLE, work, skipped, chooses, lenient))
+        _register(types, Registered(Kind.FLOWABLE, work, skipped, chooses, lenient, pure))
         return work
 
     return register

@@ -1,0 +1,160 @@
+"""What is on the disk when: nothing that anybody can have seen may be lost in a power cut."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runner.engine.engine import Engine
+from runner.engine.flows import FixedFlows
+from runner.engine.journal import Journal
+from runner.loading.flow import load
+from runner.model.execution import Execution, Level, TaskRun, new_id
+from runner.model.state import History, State
+from runner.runners.registry import TaskRunners
+from runner.settings import Settings
+from runner.storage.files import Storage
+from runner.storage.kv import KeyValues
+from runner.store.sqlite import SqliteStore
+
+T0 = datetime(2026, 1, 20, 9, 15, 2, tzinfo=UTC)
+FLOW = """
+id: f
+namespace: t
+tasks:
+  - id: around
+    type: io.kestra.plugin.core.flow.Sequential
+    tasks:
+      - {id: before, type: io.kestra.plugin.core.debug.Return, format: value}
+      - id: looks
+        type: io.kestra.plugin.scripts.shell.Commands
+        taskRunner: {type: io.kestra.plugin.core.runner.Process}
+        commands: ["PYTHON LOOKS STATE"]
+"""
+LOOKS = """
+import json, sqlite3, sys
+db = sqlite3.connect(f"file:{sys.argv[1]}/state.db?mode=ro", uri=True)
+for (body,) in db.execute("SELECT body FROM task_runs ORDER BY number"):
+    run = json.loads(body)
+    print(run["task"], run["history"][-1][0], run["outputs"])
+"""
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """An empty store on the disk."""
+    async with await SqliteStore.open(tmp_path / "state") as store:
+        yield store
+
+
+async def test_before_a_process_begins_everything_before_it_is_on_the_disk(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    (tmp_path / "looks.py").write_text(LOOKS)
+    text = FLOW.replace("PYTHON", sys.executable).replace("LOOKS", str(tmp_path / "looks.py"))
+    flow = load(text.replace("STATE", str(tmp_path / "state")))
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        tmp_dir=tmp_path,
+        task_runner="process",
+        environ={"PATH": os.environ["PATH"]},
+    )
+    storage = Storage(tmp_path / "state" / "storage")
+    ways = TaskRunners(settings)
+    engine = Engine(settings, store, FixedFlows([flow]), storage, KeyValues(storage.root), ways)
+    async with ways, engine:
+        id_ = (await engine.start(flow)).id
+        await engine.wait_until_done(id_)
+
+    lines = [line.message for line in await store.logs(id_) if line.level is Level.INFO]
+    assert lines == [
+        "around RUNNING None",
+        "before SUCCESS {'value': 'value'}",
+        "looks RUNNING None",
+    ]
+    assert [run.state for run in await store.task_runs(id_)] == [State.SUCCESS] * 3
+
+
+def journal_in(store: SqliteStore) -> tuple[Journal, TaskRun]:
+    """A journal of an execution that runs, and a task run of it."""
+    flow = load(FLOW)
+    history = History.begin(State.RUNNING, T0)
+    execution = Execution(id=new_id(), namespace="t", flow_id="f", flow_revision=1, history=history)
+    run = TaskRun(
+        id=new_id(),
+        execution_id=execution.id,
+        namespace="t",
+        flow_id="f",
+        task_id="before",
+        history=history,
+    )
+    return Journal(flow, execution, store), run
+
+
+async def test_what_may_wait_is_stored_soon_with_its_lines(store: SqliteStore) -> None:
+    journal, run = journal_in(store)
+    journal.log(Level.INFO, "a line", run)
+    async with anyio.create_task_group() as group:
+        group.start_soon(journal.keep_flushing)
+        changed = journal.changed
+        await journal.save(run.moved(State.SUCCESS, T0), soon=True)
+        assert await store.task_runs(run.execution_id) == []
+
+        await changed.wait()
+        assert [each.state for each in await store.task_runs(run.execution_id)] == [State.SUCCESS]
+        assert [line.message for line in await store.logs(run.execution_id)] == ["a line"]
+        group.cancel_scope.cancel()
+
+
+async def test_what_may_wait_is_stored_with_whatever_is_saved_next(store: SqliteStore) -> None:
+    journal, run = journal_in(store)
+    await journal.save(run, soon=True)
+    await journal.save(run.moved(State.SUCCESS, T0), soon=True)
+
+    await journal.move(State.SUCCESS)
+
+    assert [each.state for each in await store.task_runs(run.execution_id)] == [State.SUCCESS]
+
+
+async def test_what_could_not_be_stored_is_stored_by_the_next_try(store: SqliteStore) -> None:
+    journal, run = journal_in(store)
+    await journal.save(run, soon=True)
+    await store.state.write(lambda db: db.execute("ALTER TABLE task_runs RENAME TO away"))
+    with pytest.raises(sqlite3.Error):
+        await journal.flush()
+    await store.state.write(lambda db: db.execute("ALTER TABLE away RENAME TO task_runs"))
+
+    await journal.flush()
+
+    assert len(await store.task_runs(run.execution_id)) == 1
+
+
+async def test_an_execution_has_ended_for_others_when_that_is_stored(store: SqliteStore) -> None:
+    journal, _ = journal_in(store)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(journal.move, State.SUCCESS)
+        await anyio.lowlevel.checkpoint()
+        assert journal.execution.state is State.SUCCESS
+        assert journal.stored.state is State.RUNNING
+
+    assert journal.stored.state is State.SUCCESS
+
+
+async def test_no_ending_is_stored_without_the_lines_before_it(store: SqliteStore) -> None:
+    journal, run = journal_in(store)
+    await journal.save(run, execution=journal.execution)
+    await store.logs_write(lambda db: db.execute("ALTER TABLE batches RENAME TO away"))
+    journal.log(Level.INFO, "the last words", run)
+
+    with pytest.raises(sqlite3.Error):
+        await journal.save(run.moved(State.SUCCESS, T0))
+
+    assert [each.state for each in await store.task_runs(run.execution_id)] == [State.RUNNING]
