@@ -14,6 +14,8 @@ import anyio
 from runner.model.execution import Execution, Level, LogBatch, Metric, TaskRun
 from runner.model.flow import Flow
 from runner.model.state import State
+from runner.model.triggers import Consequences
+from runner.store.base import NO_CONSEQUENCES
 from runner.store.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -77,9 +79,10 @@ class DisplayedStore(MemoryStore):
         runs: Sequence[TaskRun] = (),
         batches: Sequence[LogBatch] = (),
         metrics: Sequence[Metric] = (),
+        consequences: Consequences = NO_CONSEQUENCES,
     ) -> None:
         """Show the lines, keep the facts, and show what changed."""
-        await super().save(execution, runs, batches, metrics)
+        await super().save(execution, runs, batches, metrics, consequences)
         with self._showing():
             self._display.changed(execution, runs)
 

@@ -56,7 +56,7 @@ class Engine:
         runners: TaskRunners,
     ) -> None:
         self.on_state: OnState | None = None
-        """Awaited after each stored change of an execution's state; set it before any starts."""
+        """Told of each change of an execution's state; set it before any execution starts."""
         self.settings = settings
         self.store = store
         self.flows = flows
@@ -158,8 +158,12 @@ class Engine:
         """Store a prepared execution and let it run when it may; returns it as stored first."""
         execution = journal.execution
         await journal.save(execution=execution)
-        self.live.spawn(journal, self._group)
+        self.spawn(journal)
         return execution
+
+    def spawn(self, journal: Journal) -> None:
+        """Let an execution that is stored run when it may."""
+        self.live.spawn(journal, self._group)
 
     async def start_failed(
         self,
@@ -178,8 +182,14 @@ class Engine:
         await journal.move(State.FAILED)
         return journal.execution
 
-    def _journal(self, flow: Flow, execution: Execution, runs: Sequence[TaskRun] = ()) -> Journal:
-        journal = Journal(flow, execution, self.store, runs=runs, on_state=self.on_state)
+    def _journal(
+        self,
+        flow: Flow,
+        execution: Execution,
+        runs: Sequence[TaskRun] = (),
+        told: Execution | None = None,
+    ) -> Journal:
+        journal = Journal(flow, execution, self.store, runs=runs, on_state=self.on_state, told=told)
         journal.output_limit = self.settings.log_max_bytes
         for secret in secrets_of(flow, execution):
             journal.masker.add(secret)
@@ -240,7 +250,7 @@ class Engine:
     ) -> None:
         state = recovered(flow, execution, runs, utc_now(), restarts, adopted)
         adopted.forget_lost()
-        journal = self._journal(flow, state.execution, state.runs)
+        journal = self._journal(flow, state.execution, state.runs, told=execution)
         # What brings Eyas down again and again must be found in the store.
         journal.may_wait = False
         for run, text in state.messages:
@@ -424,7 +434,7 @@ class Engine:
         journal = self._journal(flow, execution, runs)
         await self.store.discard_runs(execution.id, gone)
         await journal.save(*runs, execution=execution)
-        self.live.spawn(journal, self._group)
+        self.spawn(journal)
         return execution
 
     async def retry_as_new(self, journal: Journal, date: datetime) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint
@@ -15,7 +16,8 @@ from runner.engine.trees import Trees
 from runner.model.execution import Attempt, Execution, Level, LogBatch, Metric, Outputs, TaskRun
 from runner.model.flow import Flow
 from runner.model.state import History, State
-from runner.store.base import Store
+from runner.model.triggers import Consequences
+from runner.store.base import NO_CONSEQUENCES, Store
 
 FLUSH_LINES = 100
 """So many waiting log lines are written at once..."""
@@ -25,8 +27,19 @@ FLUSH_INTERVAL_S = 0.2
 MAX_ERRORS = 1000
 """So many ERROR lines are kept in memory for `errorLogs()`."""
 
-OnState = Callable[[Flow, Execution], Awaitable[None]]
-"""Awaited after each change of an execution's state was stored, with the execution as of then."""
+
+class OnState(Protocol):
+    """Told of each change of an execution's state."""
+
+    def __call__(
+        self, execution: Execution, runs: Collection[TaskRun]
+    ) -> AbstractAsyncContextManager[Consequences]:
+        """Give what follows from the state, which is stored within the context with the change.
+
+        What must not be seen or done before is done at the context's end.
+        """
+        ...
+
 
 _UNSET: Any = object()
 
@@ -40,6 +53,7 @@ class Journal:
     """One execution and its task runs in memory; every change is stored before it returns.
 
     The journal is right, and the store follows: nothing else writes an execution that is driven.
+    `told` is the execution as `on_state` has been told of it, by an earlier Eyas.
     """
 
     def __init__(
@@ -51,6 +65,7 @@ class Journal:
         runs: Iterable[TaskRun] = (),
         clock: Callable[[], datetime] = utc_now,
         on_state: OnState | None = None,
+        told: Execution | None = None,
     ) -> None:
         self.flow = flow
         self.execution = execution
@@ -80,7 +95,8 @@ class Journal:
         self._flushed_s = 0.0
         self._unflushed = anyio.Event()
         self._on_state = on_state
-        self._announced: int | None = None
+        self._telling = anyio.Lock(fast_acquire=True)
+        self._told = len(told.history.changes) if told is not None else 0
 
     async def save(
         self, *runs: TaskRun, execution: Execution | None = None, soon: bool = False
@@ -100,11 +116,30 @@ class Journal:
             await cancel_shielded_checkpoint()  # others want to go on, too
             return
         with anyio.CancelScope(shield=True):
-            await self._write(execution, runs)
-            if self._on_state is not None and execution is not None:
-                await self._announce(self._on_state, execution)
+            if execution is None:
+                await self._write(None, runs)
+            else:
+                # One after the other, so that no state is stored without what follows from it.
+                async with self._telling:
+                    await self._write_state(runs)
 
-    async def _write(self, execution: Execution | None, runs: Sequence[TaskRun]) -> None:
+    async def _write_state(self, runs: Sequence[TaskRun]) -> None:
+        """Store the execution; of several new states only the last counts for what follows."""
+        execution = self.execution
+        changes = len(execution.history.changes)
+        if self._on_state is None or changes == self._told:
+            await self._write(execution, runs)
+            return
+        async with self._on_state(execution, self._runs.values()) as consequences:
+            await self._write(execution, runs, consequences)
+            self._told = changes
+
+    async def _write(
+        self,
+        execution: Execution | None,
+        runs: Sequence[TaskRun],
+        consequences: Consequences = NO_CONSEQUENCES,
+    ) -> None:
         """Store what is to be saved with all that waits; before an ending the lines before it."""
         ends = execution is not None and execution.state.is_terminal
         batches: list[LogBatch] = []
@@ -116,7 +151,7 @@ class Journal:
             runs = list({**earlier, **{run.id: run for run in runs}}.values())
         self._writing += 1
         try:
-            await self._store.save(execution, runs, batches, metrics)
+            await self._store.save(execution, runs, batches, metrics, consequences)
         except Exception:
             self._unsaved = earlier | self._unsaved
             raise
@@ -132,13 +167,6 @@ class Journal:
         self._waiting_lines = 0
         self._flushed_s = anyio.current_time()
         return batches, metrics
-
-    async def _announce(self, on_state: OnState, execution: Execution) -> None:
-        """Tell of a new state; of several that were stored at once only the last counts."""
-        changes = len(execution.history.changes)
-        if changes != self._announced:
-            self._announced = changes
-            await on_state(self.flow, execution)
 
     def add(self, run: TaskRun) -> None:
         """Take a new or changed task run into the record in memory; it is not stored."""

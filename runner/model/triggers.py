@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from runner.model.execution import Label
+from runner.model.execution import Execution, Label
 
 
 class TriggerName(NamedTuple):
@@ -68,3 +68,17 @@ class Window:
     start: datetime
     end: datetime
     met: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequences:
+    """What follows from an execution's change of state. It is stored together with the change.
+
+    `executions` come into being, `states` and `windows` have become other ones, and the windows
+    named by `over` are used up.
+    """
+
+    executions: Sequence[Execution] = ()
+    states: Sequence[TriggerState] = ()
+    windows: Sequence[Window] = ()
+    over: Sequence[TriggerName] = ()

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
+from runner.model.triggers import Consequences
+
+NO_CONSEQUENCES = Consequences()
+"""Nothing follows."""
 
 
 class Store(Protocol):
@@ -24,11 +28,12 @@ class Store(Protocol):
         runs: Sequence[TaskRun] = (),
         batches: Sequence[LogBatch] = (),
         metrics: Sequence[Metric] = (),
+        consequences: Consequences = NO_CONSEQUENCES,
     ) -> None:
-        """Insert or replace the execution and the task runs, durably, all or nothing.
+        """Insert or replace the execution, the task runs and what follows, all or nothing.
 
-        Before that, add log lines and metrics as `append` does. Of several versions of a task run
-        the last one counts.
+        It is durable on return. Before that, add log lines and metrics as `append` does. Of several
+        versions of a task run the last one counts.
         """
         ...
 

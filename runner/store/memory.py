@@ -6,14 +6,21 @@ from collections.abc import Iterator, Sequence
 
 from runner.errors import NotFound
 from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
+from runner.model.triggers import Consequences
+from runner.store.base import NO_CONSEQUENCES
+from runner.store.triggers import MemoryTriggers
 
 
 class MemoryStore:
-    """A `Store` that keeps everything in dictionaries."""
+    """A `Store` that keeps everything in dictionaries.
+
+    `triggers` keeps where triggers stand, which `save` may change too.
+    """
 
     waits_for_disk = False
 
-    def __init__(self) -> None:
+    def __init__(self, triggers: MemoryTriggers | None = None) -> None:
+        self.triggers = triggers or MemoryTriggers()
         self._executions: dict[str, Execution] = {}
         self._runs: dict[str, dict[str, TaskRun]] = {}
         self._batches: dict[str, list[tuple[int, LogBatch]]] = {}
@@ -26,11 +33,14 @@ class MemoryStore:
         runs: Sequence[TaskRun] = (),
         batches: Sequence[LogBatch] = (),
         metrics: Sequence[Metric] = (),
+        consequences: Consequences = NO_CONSEQUENCES,
     ) -> None:
-        """Add the log lines and metrics, insert or replace the execution and the task runs."""
+        """Add log lines and metrics, insert or replace the execution, task runs, what follows."""
         await self.append(batches, metrics)
         if execution is not None:
             self._executions[execution.id] = execution
+        self._executions |= {each.id: each for each in consequences.executions}
+        self.triggers.take(consequences)
         for run in runs:
             self._runs.setdefault(run.execution_id, {})[run.id] = run
 

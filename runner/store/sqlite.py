@@ -19,6 +19,8 @@ import anyio.to_thread
 
 from runner.errors import NotFound
 from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
+from runner.model.triggers import Consequences
+from runner.store.base import NO_CONSEQUENCES
 from runner.store.condition import mark_closed, mark_open, was_left_open
 from runner.store.database import Database
 from runner.store.figures import Figures, read_figures
@@ -40,6 +42,7 @@ from runner.store.search import (
     QueryInvalid,
     where,
 )
+from runner.store.triggers import write_consequences
 from runner.store.writer import Job, Writer
 
 T = TypeVar("T")
@@ -102,8 +105,9 @@ class SqliteStore:
         runs: Sequence[TaskRun] = (),
         batches: Sequence[LogBatch] = (),
         metrics: Sequence[Metric] = (),
+        consequences: Consequences = NO_CONSEQUENCES,
     ) -> None:
-        """Insert or replace the execution and the task runs, durably, all or nothing.
+        """Insert or replace the execution, the task runs and what follows, all or nothing.
 
         Before that, add log lines and metrics. Whatever is in the log is on the disk before an
         ending is.
@@ -111,7 +115,7 @@ class SqliteStore:
         lines = self._lines(batches, metrics) if batches or metrics else None
         ends = execution is not None and execution.state.is_terminal
         forced = self._logs if ends or any(run.state.is_terminal for run in runs) else None
-        facts = Job(self.state, partial(_save, execution, tuple(runs), lines, forced))
+        facts = Job(self.state, partial(_save, execution, tuple(runs), consequences, lines, forced))
         await self._writer.write(*([facts] if lines is None else [lines, facts]))
         facts.outcome()
 
@@ -365,6 +369,7 @@ class _Snapshot:
 def _save(
     execution: Execution | None,
     runs: Sequence[TaskRun],
+    consequences: Consequences,
     lines: Job[None] | None,
     forced: Database | None,
     db: sqlite3.Connection,
@@ -373,12 +378,14 @@ def _save(
         lines.outcome()
     if forced is not None:
         forced.force()
-    if execution is not None:
-        row = execution_row(execution)
+    changed = () if execution is None else (execution,)
+    for each in (*changed, *consequences.executions):
+        row = execution_row(each)
         db.execute(_upsert("executions", tuple(row)), row)
     for run in runs:
         row = task_run_row(run)
         db.execute(_upsert("task_runs", tuple(row)), row)
+    write_consequences(consequences, db)
 
 
 @cache

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol
 
 from runner.model.execution import Label
-from runner.model.triggers import Backfill, TriggerName, TriggerState, Window
+from runner.model.triggers import Backfill, Consequences, TriggerName, TriggerState, Window
 from runner.store.database import Database
 from runner.store.rows import dumps, loads
 
 
 class TriggerStore(Protocol):
-    """Keeps what triggers need to know after a restart. Every write is durable on return."""
+    """Keeps what triggers need to know after a restart. Every write is durable on return.
+
+    `Store.save` writes here too what an execution's change of state leads to.
+    """
 
     async def states(self) -> list[TriggerState]:
         """Every state, in the order of their names."""
@@ -31,10 +35,6 @@ class TriggerStore(Protocol):
         """Every window, in the order of their names."""
         ...
 
-    async def save_window(self, window: Window) -> None:
-        """Insert or replace the window of that name."""
-        ...
-
     async def delete_window(self, name: TriggerName) -> None:
         """Forget a window; one that is not known is no error."""
         ...
@@ -46,6 +46,13 @@ class MemoryTriggers:
     def __init__(self) -> None:
         self._states: dict[TriggerName, TriggerState] = {}
         self._windows: dict[TriggerName, Window] = {}
+
+    def take(self, consequences: Consequences) -> None:
+        """Take over what follows from an execution's change of state."""
+        self._states |= {state.name: state for state in consequences.states}
+        self._windows |= {window.name: window for window in consequences.windows}
+        for name in consequences.over:
+            self._windows.pop(name, None)
 
     async def states(self) -> list[TriggerState]:
         """Every state, in the order of their names."""
@@ -62,10 +69,6 @@ class MemoryTriggers:
     async def windows(self) -> list[Window]:
         """Every window, in the order of their names."""
         return [self._windows[name] for name in sorted(self._windows)]
-
-    async def save_window(self, window: Window) -> None:
-        """Insert or replace the window of that name."""
-        self._windows[window.name] = window
 
     async def delete_window(self, name: TriggerName) -> None:
         """Forget a window."""
@@ -89,13 +92,18 @@ class SqliteTriggers:
 
     async def save_state(self, state: TriggerState) -> None:
         """Insert or replace the state of a trigger."""
-        body = asdict(state)
-        del body["name"]
-        await self._save("trigger_states", state.name, body)
+        await self._state.write(partial(write_consequences, Consequences(states=[state])))
 
     async def delete_state(self, name: TriggerName) -> None:
         """Forget a trigger."""
-        await self._delete("trigger_states", "trigger_id", name)
+
+        def work(db: sqlite3.Connection) -> None:
+            sql = (
+                "DELETE FROM trigger_states WHERE namespace = ? AND flow_id = ? AND trigger_id = ?"
+            )
+            db.execute(sql, name)
+
+        await self._state.write(work)
 
     async def windows(self) -> list[Window]:
         """Every window, in the order of their names."""
@@ -106,29 +114,23 @@ class SqliteTriggers:
 
         return await self._state.read(work)
 
-    async def save_window(self, window: Window) -> None:
-        """Insert or replace the window of that name."""
-        body = {"start": window.start, "end": window.end, "met": dict(window.met)}
-        await self._save("trigger_windows", window.name, body)
-
     async def delete_window(self, name: TriggerName) -> None:
         """Forget a window."""
-        await self._delete("trigger_windows", "id", name)
+        await self._state.write(partial(write_consequences, Consequences(over=[name])))
 
-    async def _save(self, table: str, name: TriggerName, body: dict[str, Any]) -> None:
-        row = (*name, dumps(body))
 
-        def work(db: sqlite3.Connection) -> None:
-            db.execute(f"REPLACE INTO {table} VALUES (?, ?, ?, ?)", row)
-
-        await self._state.write(work)
-
-    async def _delete(self, table: str, column: str, name: TriggerName) -> None:
-        def work(db: sqlite3.Connection) -> None:
-            sql = f"DELETE FROM {table} WHERE namespace = ? AND flow_id = ? AND {column} = ?"
-            db.execute(sql, name)
-
-        await self._state.write(work)
+def write_consequences(consequences: Consequences, db: sqlite3.Connection) -> None:
+    """Write the states and windows of triggers that have become other ones."""
+    for state in consequences.states:
+        body = asdict(state)
+        del body["name"]
+        db.execute("REPLACE INTO trigger_states VALUES (?, ?, ?, ?)", (*state.name, dumps(body)))
+    for window in consequences.windows:
+        met = {"start": window.start, "end": window.end, "met": dict(window.met)}
+        db.execute("REPLACE INTO trigger_windows VALUES (?, ?, ?, ?)", (*window.name, dumps(met)))
+    for name in consequences.over:
+        sql = "DELETE FROM trigger_windows WHERE namespace = ? AND flow_id = ? AND id = ?"
+        db.execute(sql, name)
 
 
 def _state(name: TriggerName, body: dict[str, Any]) -> TriggerState:

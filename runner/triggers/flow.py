@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -15,10 +16,10 @@ from runner.engine.variables import nested_labels
 from runner.errors import NotFound, RenderFailed, RunnerError
 from runner.expr import Scope, render_value
 from runner.model.catalog import catalog
-from runner.model.execution import Execution, Label, Level, TriggerCause
+from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCause
 from runner.model.flow import Flow, Properties, Trigger
 from runner.model.state import State
-from runner.model.triggers import TriggerName
+from runner.model.triggers import Consequences, TriggerName
 from runner.triggers.conditions import MULTIPLE, Subject, one_holds, when_holds
 from runner.triggers.gathering import Gathering
 from runner.triggers.scope import nested, rendered_labels, scope_of_cause, stable_id
@@ -72,49 +73,73 @@ class FlowTriggers:
             if trigger.type == FLOW and not trigger.disabled and not flow.disabled
         ]
 
-    async def on_state(self, execution: Execution) -> None:
-        """Start what listens to the state that the execution is in now."""
+    @asynccontextmanager
+    async def on_state(
+        self, execution: Execution, runs: Collection[TaskRun]
+    ) -> AsyncGenerator[Consequences]:
+        """Give what listens to the state that the execution is in now; it begins at the end.
+
+        Within the context all of it is stored, together with the state.
+        """
+        listeners = self._listening_to(execution)
+        gathers = any(each.preconditions for each in listeners)
+        async with self._gathering.turn if gathers else nullcontext():
+            begun = [await self._answer(each, execution, runs) for each in listeners]
+            journals = [journal for journal in begun if journal is not None]
+            windows, over = self._gathering.changed() if gathers else ([], [])
+            yield Consequences(
+                executions=[journal.execution for journal in journals], windows=windows, over=over
+            )
+        for journal in journals:
+            self._engine.spawn(journal)
+
+    def _listening_to(self, execution: Execution) -> list[Listener]:
         state = execution.state
         if state is State.CREATED:  # the beginning is no change
-            return
-        listeners = [
+            return []
+        return [
             each
             for each in self._listeners
             if str(state) in each.states
             and (each.flow.namespace, each.flow.id) != (execution.namespace, execution.flow_id)
             and not self._is_off(each.name)
         ]
-        if not listeners:
-            return
-        runs = await self._engine.store.task_runs(execution.id)
-        for listener in listeners:
-            journal = Journal(listener.flow, execution, self._engine.store, runs=runs)
-            try:
-                await self._consider(listener, execution, journal)
-            except Exception:
-                log.exception("flow_trigger.crashed", trigger=".".join(listener.name))
+
+    async def _answer(
+        self, listener: Listener, execution: Execution, runs: Collection[TaskRun]
+    ) -> Journal | None:
+        """The execution that the listener starts, not yet stored; None: it starts none."""
+        journal = Journal(listener.flow, execution, self._engine.store, runs=runs)
+        try:
+            return await self._consider(listener, execution, journal)
+        except Exception:
+            log.exception("flow_trigger.crashed", trigger=".".join(listener.name))
+            return None
+        finally:
             await journal.flush()
 
-    async def _consider(self, listener: Listener, execution: Execution, journal: Journal) -> None:
-        """Start an execution of the listening flow if all conditions are met."""
+    async def _consider(
+        self, listener: Listener, execution: Execution, journal: Journal
+    ) -> Journal | None:
+        """Prepare an execution of the listening flow if all conditions are met."""
         scope = scope_of_cause(self._engine, journal)
         subject = Subject(flow=listener.flow, scope=scope, execution=execution)
         if not all(self._holds(each, subject, journal) for each in listener.conditions):
-            return
+            return None
         try:
             if not when_holds(listener.trigger.properties.get("when"), scope):
-                return
+                return None
         except RenderFailed as error:
             journal.log(Level.WARN, _failed(listener.flow, "when", error))
-            return
+            return None
         outputs = execution.outputs
         if listener.preconditions:
-            others = await self._met(listener, subject, journal)
+            others = self._met(listener, subject, journal)
             if others is None:
-                return
+                return None
             for execution_id in others:
                 outputs = nested(await self._outputs_of(execution_id), outputs)
-        await self._start(listener, execution, dict(outputs or {}), scope, journal)
+        return await self._prepared(listener, execution, dict(outputs or {}), scope, journal)
 
     def _holds(self, condition: Properties, subject: Subject, journal: Journal) -> bool:
         """Whether it holds; one that cannot be evaluated does not, and the log says so."""
@@ -124,9 +149,7 @@ class FlowTriggers:
             journal.log(Level.WARN, _failed(subject.flow, str(condition["type"]), error))
             return False
 
-    async def _met(
-        self, listener: Listener, subject: Subject, journal: Journal
-    ) -> Sequence[str] | None:
+    def _met(self, listener: Listener, subject: Subject, journal: Journal) -> Sequence[str] | None:
         """The other executions that met the preconditions together with this one.
 
         None: not all of them are met.
@@ -137,7 +160,7 @@ class FlowTriggers:
             for each in listener.preconditions
         }
         try:
-            together = await self._gathering.add(met, execution_id, self._clock(), self._place)
+            together = self._gathering.add(met, execution_id, self._clock(), self._place)
         except RunnerError as error:
             journal.log(Level.WARN, _failed(subject.flow, "timeWindow", error))
             return None
@@ -160,21 +183,21 @@ class FlowTriggers:
         except NotFound:
             return {}  # deleted since
 
-    async def _start(
+    async def _prepared(
         self,
         listener: Listener,
         execution: Execution,
         outputs: dict[str, Any],
         scope: Scope,
         journal: Journal,
-    ) -> None:
+    ) -> Journal | None:
         flow, trigger = listener.flow, listener.trigger
         # Counted, as a pause comes more than once; what recovery adds after a crash does not count.
         count = sum(change.state is execution.state for change in execution.history.changes)
         nth = f"{execution.state} {count}"
         execution_id = stable_id("flow", *listener.name, execution.id, nth)
         if await self._exists(execution_id):
-            return
+            return None
         seen = scope.with_variables(trigger={"outputs": outputs}) if outputs else scope
         about = f"Failed to trigger flow {flow.namespace}.{flow.id} for trigger {trigger.id}"
         try:
@@ -182,19 +205,19 @@ class FlowTriggers:
         except RenderFailed as error:
             journal.log(Level.WARN, f"{about}, invalid inputs")
             log.warning("flow_trigger.inputs", trigger=".".join(listener.name), error=str(error))
-            return
+            return None
         try:
-            await self._engine.start(
+            return await self._engine.prepare(
                 flow,
                 inputs=inputs,
                 labels=_labels(trigger, execution, scope, journal),
                 trigger=_cause(trigger, execution, outputs),
                 execution_id=execution_id,
-                checked=False,
                 parsed=False,
             )
         except RunnerError as error:
             journal.log(Level.WARN, f"{about}: {error}")
+            return None
 
     async def _exists(self, execution_id: str) -> bool:
         try:

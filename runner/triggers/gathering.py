@@ -6,17 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
 
+import anyio
+
 from runner.model.triggers import TriggerName, Window
 from runner.store.triggers import TriggerStore
 from runner.triggers.windows import Preconditions, span
 
 
 class Gathering:
-    """All windows: in memory, which is right, and in the store, which follows."""
+    """All windows: in memory, which is right, and in the store, which follows.
+
+    What `add` changes is stored together with what it leads to: `turn` is held until that is so.
+    """
 
     def __init__(self, store: TriggerStore) -> None:
+        self.turn = anyio.Lock()
         self._store = store
         self._windows: dict[TriggerName, Window] = {}
+        self._changed: set[TriggerName] = set()
 
     async def load(self, now: datetime) -> None:
         """Take over what the store has, and delete what is over."""
@@ -27,7 +34,7 @@ class Gathering:
             else:
                 self._windows[window.name] = window
 
-    async def add(
+    def add(
         self,
         met: Mapping[TriggerName, tuple[Preconditions, Sequence[str]]],
         execution_id: str,
@@ -52,20 +59,21 @@ class Gathering:
             preconditions.tests.keys() <= windows[name].met.keys()
             for name, (preconditions, _) in met.items()
         )
-        # In memory without a pause between, so that one set of conditions is used once.
+        self._changed |= windows.keys()
         for name, window in windows.items():
             if complete and met[name][0].reset_on_success:
                 self._windows.pop(name, None)
             elif window.met:
                 self._windows[name] = window
-        for name in windows:
-            if (kept := self._windows.get(name)) is not None:
-                await self._store.save_window(kept)
-            else:
-                await self._store.delete_window(name)
         if not complete:
             return None
         return list(dict.fromkeys(each for w in windows.values() for each in w.met.values()))
+
+    def changed(self) -> tuple[list[Window], list[TriggerName]]:
+        """The windows that became other ones since the last call, and those that are used up."""
+        names, self._changed = self._changed, set()
+        kept = [self._windows[name] for name in names if name in self._windows]
+        return kept, [name for name in names if name not in self._windows]
 
     def _with(
         self,

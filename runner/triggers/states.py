@@ -31,14 +31,19 @@ class States:
         """The state of a trigger."""
         return self._states.get(name) or TriggerState(name=name)
 
+    def set(self, name: TriggerName, **changes: Any) -> TriggerState:
+        """Change fields of a state in memory; who calls it stores what it gives."""
+        state = replace(self.of(name), updated=self._clock(), **changes)
+        self._states[name] = state
+        return state
+
     def hold(self, name: TriggerName, execution_id: str | None) -> None:
         """Have the trigger wait for an execution, not yet stored: `change` follows."""
         self._states[name] = replace(self.of(name), execution_id=execution_id)
 
     async def change(self, name: TriggerName, **changes: Any) -> TriggerState:
         """Change fields of a state, durably."""
-        state = replace(self.of(name), updated=self._clock(), **changes)
-        self._states[name] = state
+        state = self.set(name, **changes)
         await self._store.save_state(state)
         return state
 

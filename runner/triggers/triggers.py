@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,9 +15,9 @@ from runner.engine.engine import Engine
 from runner.engine.flows import Flows
 from runner.engine.journal import utc_now
 from runner.errors import Conflict, InputInvalid, NotFound
-from runner.model.execution import Execution, Label
+from runner.model.execution import Execution, Label, TaskRun
 from runner.model.flow import Flow, Trigger
-from runner.model.triggers import Backfill, TriggerName, TriggerState
+from runner.model.triggers import Backfill, Consequences, TriggerName, TriggerState
 from runner.settings import Settings
 from runner.store.triggers import TriggerStore
 from runner.triggers.flow import FlowTriggers
@@ -146,29 +147,36 @@ class Triggers:
     def _is_off(self, name: TriggerName) -> bool:
         return self._states.of(name).disabled
 
-    async def on_state(self, flow: Flow, execution: Execution) -> None:
-        """Follow an execution's change of state: unlock what waits for it, start what listens."""
-        if execution.state.is_terminal and execution.trigger is not None:
-            await self._ended(execution)
-        await self._listening.on_state(execution)
+    @asynccontextmanager
+    async def on_state(
+        self, execution: Execution, runs: Collection[TaskRun]
+    ) -> AsyncGenerator[Consequences]:
+        """Give what follows from an execution's change of state; see `OnState`.
 
-    async def _ended(self, execution: Execution) -> None:
+        What waits for its end is unlocked, what listens to it is started.
+        """
+        async with self._listening.on_state(execution, runs) as consequences:
+            yield replace(consequences, states=self._ended(execution))
+        self._wake.set()
+        self._poller.wake()
+
+    def _ended(self, execution: Execution) -> list[TriggerState]:
         """Let go of the trigger that started it, and disable it if it asked for that."""
         cause = execution.trigger
-        if cause is None:
-            return
+        if cause is None or not execution.state.is_terminal:
+            return []
         name = TriggerName(execution.namespace, execution.flow_id, cause.id)
         known = self._triggers.get(name)
         if known is None or known[1].type != cause.type:
-            return
+            return []
+        changes: dict[str, Any] = {}
         if self._states.of(name).execution_id == execution.id:
-            await self._states.change(name, execution_id=None)
+            changes["execution_id"] = None
         # An execution that shows a failed evaluation is none of the trigger's (7.1).
         failing = execution.id in self._scheduler.failing
         if str(execution.state) in known[1].stop_after and not failing:
-            await self._states.change(name, disabled=True)
-        self._wake.set()
-        self._poller.wake()
+            changes["disabled"] = True
+        return [self._states.set(name, **changes)] if changes else []
 
     async def poll(self, name: TriggerName) -> None:
         """Have a trigger that looks at something again and again do so now.

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.model.execution import Label
-from runner.model.triggers import Backfill, TriggerName, TriggerState, Window
+from runner.model.execution import Execution, Label
+from runner.model.state import History, State
+from runner.model.triggers import Backfill, Consequences, TriggerName, TriggerState, Window
+from runner.store.base import Store
 from runner.store.database import Database
+from runner.store.memory import MemoryStore
+from runner.store.sqlite import SqliteStore
 from runner.store.triggers import MemoryTriggers, SqliteTriggers, TriggerStore
 
 T0 = datetime(2026, 1, 20, 9, 15, 2, 1, tzinfo=UTC)
@@ -68,15 +72,53 @@ async def test_a_state_is_replaced_and_deleted_by_its_name(store: TriggerStore) 
     assert await store.states() == [other]
 
 
-async def test_a_window_keeps_the_order_in_which_conditions_were_met(store: TriggerStore) -> None:
+@pytest.fixture(params=["memory", "sqlite"])
+async def stores(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[Store, TriggerStore]]:
+    """A store of executions of each kind, and the one of triggers that it writes to."""
+    if request.param == "memory":
+        memory = MemoryStore()
+        yield memory, memory.triggers
+        return
+    async with await SqliteStore.open(tmp_path) as sqlite:
+        yield sqlite, SqliteTriggers(sqlite.state)
+
+
+def made(flow_id: str) -> Execution:
+    """An execution."""
+    return Execution(
+        id=f"of {flow_id}",
+        namespace="company.team",
+        flow_id=flow_id,
+        flow_revision=1,
+        history=History.begin(State.CREATED, T0),
+    )
+
+
+async def test_what_follows_from_a_state_is_saved_with_it(
+    stores: tuple[Store, TriggerStore],
+) -> None:
+    store, triggers = stores
+    await store.save(made("a"), (), Consequences(executions=[made("b")], states=[FULL]))
+
+    assert [each.id for each in await store.unfinished()] == ["of a", "of b"]
+    assert await triggers.states() == [FULL]
+
+
+async def test_a_window_keeps_the_order_in_which_conditions_were_met(
+    stores: tuple[Store, TriggerStore],
+) -> None:
+    store, triggers = stores
     met = {"z": "1", "a": "2", "m": "3"}
     window = Window(name=NAME, start=T0, end=T0 + timedelta(days=1), met=met)
-    await store.save_window(replace(window, met={}))
-    await store.save_window(window)
+    other = replace(window, name=TriggerName("company.team", "daily", "evening"))
+    await store.save(None, (), Consequences(windows=[replace(window, met={}), other]))
+    await store.save(None, (), Consequences(windows=[window], over=[other.name]))
 
-    (kept,) = await store.windows()
+    (kept,) = await triggers.windows()
     assert kept == window
     assert list(kept.met) == ["z", "a", "m"]
 
-    await store.delete_window(NAME)
-    assert await store.windows() == []
+    await triggers.delete_window(NAME)
+    assert await triggers.windows() == []

@@ -199,7 +199,8 @@ async def test_a_state_that_is_told_of_again_after_a_crash_starts_nothing_again(
     async with opened(upstream(), flow(after("up"))) as bench:
         up = await run(bench)
         (made,) = await bench.made()
-        await bench.triggers.on_state(bench.bench.flow, up.execution)
+        async with bench.triggers.on_state(up.execution, up.runs) as consequences:
+            assert not consequences.executions
         await bench.go()
         (again,) = await bench.made()
         assert again.execution.history == made.execution.history

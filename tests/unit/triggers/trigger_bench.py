@@ -13,7 +13,7 @@ from runner.loading.flow import load
 from runner.model.flow import Flow
 from runner.model.state import State
 from runner.model.triggers import TriggerName, TriggerState
-from runner.store.triggers import MemoryTriggers, TriggerStore
+from runner.store.triggers import MemoryTriggers
 from runner.testing import Bench, Ended, MemoryStore, bench
 from runner.triggers.triggers import Triggers
 
@@ -136,15 +136,16 @@ async def opened(
     *sources: str,
     clock: Clock | None = None,
     store: MemoryStore | None = None,
-    states: TriggerStore | None = None,
+    states: MemoryTriggers | None = None,
     **options: Any,
 ) -> AsyncGenerator[TriggerBench]:
     """Open triggers over an engine with these flows; nothing has been due yet."""
-    clock = clock or Clock()
+    clock, store = clock or Clock(), store or MemoryStore()
+    store.triggers = states or store.triggers
     async with bench(*sources, store=store, **options) as opened_bench:
         flows = ChangingFlows(opened_bench.flows)
         settings = opened_bench.engine.settings
-        triggers = Triggers(opened_bench.engine, flows, states or MemoryTriggers(), settings, clock)
+        triggers = Triggers(opened_bench.engine, flows, store.triggers, settings, clock)
         await triggers.load()
         await triggers.tick()
         yield TriggerBench(bench=opened_bench, triggers=triggers, clock=clock, flows=flows)
