@@ -39,6 +39,7 @@ def serve_command(
 
     from runner.daemon import PortInUse, StateInUse, serve
     from runner.errors import SettingInvalid
+    from runner.failpoints import VARIABLE, arm
     from runner.settings import load_settings
     from runner.store.database import StoreUnusable, StoreUnwritable
 
@@ -46,6 +47,7 @@ def serve_command(
     folder = _folder(flows_dir, settings.state_dir)
     _configure_log()
     try:
+        arm(settings.environ.get(VARIABLE, ""))
         anyio.run(serve, settings, folder)
     except SettingInvalid as error:
         _give_up(str(error), EXIT_CONFIG)

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from runner.errors import RunnerUnavailable
+from runner.failpoints import failpoint
 from runner.runners.base import Command, Emit, Outcome
 from runner.runners.docker_client import Engine, EngineError, EngineInfo
 from runner.runners.docker_container import Container, Ended, made, remove
@@ -222,6 +223,7 @@ class DockerRunner:
             return started and (kept or self._handing_over())
 
         note(files.side.outer, files.command, run, self._options.host)
+        failpoint("container.noted")
         async with AsyncExitStack() as mine:
             making = made(host.engine, request, name, keep=keep, warn=self._warn)
             id_ = await mine.enter_async_context(making)
@@ -240,6 +242,7 @@ class DockerRunner:
 
             async def start() -> None:
                 await container.start()
+                failpoint("container.started")
                 note_started(files.side.outer)
 
             try:
@@ -252,6 +255,7 @@ class DockerRunner:
                 with anyio.move_on_after(5, shield=True):
                     await attached.close()
             outcome = await judged(host.engine, container, ended, options, start_time, self._warn)
+            failpoint("container.ended")
             if not ended.gone:
                 markers = await files.take_back(host.engine, id_, outcome.exit_code)
                 outcome = replace(outcome, markers=markers)

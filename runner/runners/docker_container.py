@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 
 from runner.errors import RunnerUnavailable
+from runner.failpoints import failpoint
 from runner.runners.docker_client import Engine, EngineError, EngineGone
 from runner.runners.docker_output import Output
 from runner.runners.maker import RUN_LABEL
@@ -148,6 +149,7 @@ async def made(
             if half_made is not None:
                 await remove(engine, half_made, warn)
         raise
+    failpoint("container.created")
     pauses_s = _REMOVE_PAUSES_S
     try:
         yield id_
@@ -170,7 +172,8 @@ async def remove(
     """Remove a container; an engine that is being restarted is waited for."""
     for pause_s in (*pauses_s, None):
         try:
-            return await engine.remove(id_)
+            await engine.remove(id_)
+            return failpoint("container.removed")
         except EngineGone as error:
             if pause_s is None:
                 return warn(f"Container {id_[:12]} could not be removed: {error}")

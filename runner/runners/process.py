@@ -12,6 +12,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from runner.errors import RunnerUnavailable
+from runner.failpoints import failpoint
 from runner.runners.base import Command, Emit, Outcome, Stream
 from runner.runners.intents import note
 from runner.runners.limits import check_size
@@ -65,7 +66,9 @@ class ProcessRunner:
             check_size(command.argv, env)
             if command.main:
                 note(side.outer, command)
-            code = await _Running(_start(command, env), cookie, self._settings).to_end(emit)
+            running = _Running(_start(command, env), cookie, self._settings)
+            failpoint("process.started")
+            code = await running.to_end(emit)
             return Outcome(exit_code=128 - code if code < 0 else code, markers=side.markers())
 
     def _environment(self, command: Command, side: SideFolder) -> Mapping[str, str]:

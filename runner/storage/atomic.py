@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from runner.errors import NotFound, TaskFailed
+from runner.failpoints import failpoint
 from runner.model.execution import new_id
 
 
@@ -26,11 +27,13 @@ def publish(target: Path, source: Path | bytes, temps: Path, *, move: bool = Fal
     try:
         _fill(temp, source, move)
         _make_folders(target.parent)
+        failpoint("file.filled")
         temp.replace(target)
     except BaseException:
         temp.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+    failpoint("file.published")
 
 
 def _fill(temp: Path, source: Path | bytes, move: bool) -> None:

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 
 from runner.errors import RunnerError
+from runner.failpoints import failpoint
 from runner.store.writer import Job, Writer
 
 T = TypeVar("T")
@@ -95,7 +96,9 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 _run_in_savepoint(self._connection, job)
+            failpoint("store.commit")
             self._connection.execute("COMMIT")
+            failpoint("store.committed")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from runner.errors import ExitStatus, RenderFailed, RunnerError, RunnerUnavailable, TaskFailed
+from runner.failpoints import failpoint
 from runner.model.convert import json_text
 from runner.model.execution import Level, Outputs, new_id
 from runner.model.texts import without_nulls
@@ -347,6 +348,7 @@ class _Attempt:
             if self.output_dir is not None:
                 files |= await collect_folder(self.ctx, self.output_dir)
             files |= await collect_outputs(self.ctx, self.folder, patterns)
+        failpoint("outputs.collected")
         outputs: dict[str, Any] = {
             "vars": without_nulls(hash_ordered(executed.vars)),
             "exitCode": outcome.exit_code,

@@ -11,6 +11,7 @@ import structlog
 
 from runner.engine.engine import Engine
 from runner.errors import Conflict, NotFound, RunnerError
+from runner.failpoints import failpoint
 from runner.model.execution import Execution
 from runner.model.flow import Flow
 from runner.model.triggers import Backfill, TriggerName, TriggerState
@@ -203,6 +204,7 @@ class Scheduler:
                 f"Evaluate Failed with error '{error}'"
             )
             await self._fail(schedule, occasions, date, shown, backfill, message)
+        failpoint("schedule.started")
         await self._advance(schedule, date, following, backfill)
 
     async def _start(

@@ -100,7 +100,7 @@ async def test_what_follows_from_a_state_is_saved_with_it(
     stores: tuple[Store, TriggerStore],
 ) -> None:
     store, triggers = stores
-    await store.save(made("a"), (), Consequences(executions=[made("b")], states=[FULL]))
+    await store.save(made("a"), consequences=Consequences(executions=[made("b")], states=[FULL]))
 
     assert [each.id for each in await store.unfinished()] == ["of a", "of b"]
     assert await triggers.states() == [FULL]
@@ -113,8 +113,8 @@ async def test_a_window_keeps_the_order_in_which_conditions_were_met(
     met = {"z": "1", "a": "2", "m": "3"}
     window = Window(name=NAME, start=T0, end=T0 + timedelta(days=1), met=met)
     other = replace(window, name=TriggerName("company.team", "daily", "evening"))
-    await store.save(None, (), Consequences(windows=[replace(window, met={}), other]))
-    await store.save(None, (), Consequences(windows=[window], over=[other.name]))
+    await store.save(None, consequences=Consequences(windows=[replace(window, met={}), other]))
+    await store.save(None, consequences=Consequences(windows=[window], over=[other.name]))
 
     (kept,) = await triggers.windows()
     assert kept == window

@@ -5,11 +5,17 @@
 Each round starts `eyas serve` on the same state folder, starts executions, and kills the daemon
 with SIGKILL at a random moment. In the end all that was accepted must have ended well, each Docker
 task must have run exactly once with all its lines, and nothing may be left over.
+
+    python tests/soak/kill_sweep.py --points
+
+The same, but each daemon dies where it comes to a point of the code (`runner/failpoints.py`) for
+the first time, the second, and so on, for all points.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import random
@@ -19,13 +25,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import requests
+
+RUNNER = Path(__file__).parents[2] / "runner"
+
+
+def points_in(code: ast.AST) -> Iterator[str]:
+    """The points of one module at which a daemon may be made to die."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "failpoint":
+            (argument,) = node.args
+            yield ast.literal_eval(argument)
+
+
+POINTS = sorted(
+    {point for file in RUNNER.rglob("*.py") for point in points_in(ast.parse(file.read_text()))}
+    - {"schedule.started"}
+)
+"""All of them but those that the flows here do not come to."""
 
 IMAGE = "busybox"
 LINES = 12
@@ -39,6 +64,14 @@ i=1
 while [ $i -le {lines} ]; do echo "line $i"; i=$((i+1)); sleep {pause}; done
 echo '::{{"outputs":{{"last":{lines}}},"metrics":[{{"name":"m","type":"counter","value":1}}]}}::'
 echo done > result.txt
+"""
+_TRIGGER = f"""\
+triggers:
+  - id: ends
+    type: {_CORE}.trigger.Flow
+    states: [SUCCESS]
+    conditions:
+      - {{type: {_CORE}.condition.ExecutionFlow, namespace: t, flowId: docker}}
 """
 
 
@@ -64,8 +97,13 @@ def flows_of(counts: Path) -> dict[str, str]:
         "docker": _task("first", docker, "/counts", 0.08) + _task("second", docker, "/counts", 0),
         "process": _task("local", process, str(counts), 0.01),
         "folder": f"  - id: folder\n    type: {_CORE}.flow.WorkingDirectory\n    tasks:\n{inner}",
+        "after": f"  - id: note\n    type: {_CORE}.log.Log\n    message: after\n{_TRIGGER}",
     }
     return {name: f"id: {name}\nnamespace: t\ntasks:\n{text}" for name, text in texts.items()}
+
+
+class DiedEarly(Exception):
+    """A daemon was killed before it was ready."""
 
 
 @dataclass
@@ -87,8 +125,11 @@ class Sweep:
             (self.root / "flows" / f"{name}.yaml").write_text(text)
 
     @contextmanager
-    def daemon(self) -> Generator[tuple[subprocess.Popen[bytes], str]]:
-        """A daemon that is ready, and the address of its API; killed at the end if it runs."""
+    def daemon(self, **more: str) -> Generator[tuple[subprocess.Popen[bytes], str]]:
+        """A daemon that is ready, and the address of its API; killed at the end if it runs.
+
+        `more` are variables of its environment.
+        """
         address = self.state / "address"
         address.unlink(missing_ok=True)
         environ = {
@@ -96,6 +137,7 @@ class Sweep:
             "EYAS_DOCKER_VOLUME_ENABLED": "true",
             "EYAS_TMP_DIR": str(self.temp),
             "EYAS_DRAIN": "0",
+            **more,
         }
         folders = [str(self.root / "flows"), "--state-dir", str(self.state), "--port", "0"]
         with (
@@ -107,6 +149,8 @@ class Sweep:
             try:
                 deadline = time.monotonic() + 20
                 while not address.exists():
+                    if process.poll() == -signal.SIGKILL:
+                        raise DiedEarly
                     assert process.poll() is None, (self.root / "log").read_text()[-3000:]
                     assert time.monotonic() < deadline, "the daemon is not ready after 20 s"
                     time.sleep(0.005)
@@ -126,6 +170,21 @@ class Sweep:
             process.wait(60)
             self.kills += 1
 
+    def die_at(self, point: str, nth: int = 1) -> bool:
+        """Have a daemon die where it comes to a point for the nth time; False: it never does."""
+        armed = f"{point}=kill@{nth}"
+        with suppress(DiedEarly), self.daemon(EYAS_FAILPOINTS=armed) as (process, api):
+            with suppress(requests.ConnectionError):
+                for flow in ("docker", "process", "folder"):
+                    self._start(api, flow, 30)
+                self._ended(api)
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            if process.wait(60) == 0:
+                return False
+        self.kills += 1
+        return True
+
     def _start(self, api: str, flow: str, limit_s: float) -> None:
         with suppress(requests.Timeout):
             answer = requests.post(f"{api}/executions/t/{flow}", timeout=limit_s)
@@ -137,6 +196,7 @@ class Sweep:
         with self.daemon() as (process, api):
             executions = self._ended(api)
             problems = [text for each in executions for text in self._problems(api, each)]
+            problems += _wrongly_triggered(executions)
             lost = set(self.accepted) - {each["id"] for each in executions}
             problems += [f"{id_} was accepted and is not there" for id_ in lost]
             problems += self._left_containers()
@@ -167,7 +227,7 @@ class Sweep:
             return [f"{id_} of {execution['flowId']} is not SUCCESS: {texts[-12:]}"]
         runs: list[Any] = execution["taskRunList"]
         for run in runs:
-            if run["taskId"] == "folder":
+            if run["taskId"] in ("folder", "note"):
                 continue
             name: str = run["taskId"]
             again = len(run["attempts"]) > 1
@@ -231,24 +291,55 @@ class Sweep:
         return found
 
 
+def _wrongly_triggered(executions: Sequence[Any]) -> list[str]:
+    """What was not started exactly once by the end of an execution of the flow `docker`."""
+    causes = Counter(
+        each["trigger"]["variables"]["executionId"]
+        for each in executions
+        if each["flowId"] == "after"
+    )
+    ended = [each["id"] for each in executions if each["flowId"] == "docker"]
+    return [f"{id_} has triggered {causes[id_]} executions" for id_ in ended if causes[id_] != 1]
+
+
 def main() -> None:
     """Run the sweep from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--every", type=int, default=10, help="rounds between two checks")
+    parser.add_argument("--points", action="store_true", help="die at each point of the code")
     given = parser.parse_args()
-    _say(f"seed {given.seed}")
-    chance = random.Random(given.seed)
-    left = given.rounds
+    if given.points:
+        sweep_points()
+    else:
+        _say(f"seed {given.seed}")
+        sweep_rounds(given.rounds, given.every, random.Random(given.seed))
+
+
+def sweep_rounds(left: int, every: int, chance: random.Random) -> None:
+    """Die at random moments."""
     while left > 0:
         with tempfile.TemporaryDirectory(prefix="kill-sweep-") as folder:
             sweep = Sweep(Path(folder), chance)
-            for _ in range(min(given.every, left)):
+            for _ in range(min(every, left)):
                 sweep.round()
             sweep.finish()
             left -= sweep.kills
             _say(f"{left} rounds left; {len(sweep.accepted)} executions were fine")
+
+
+def sweep_points() -> None:
+    """Die at each point, as often as it is come to."""
+    for point in POINTS:
+        for nth in count(1):
+            with tempfile.TemporaryDirectory(prefix="kill-sweep-") as folder:
+                sweep = Sweep(Path(folder), random.Random())
+                died = sweep.die_at(point, nth)
+                sweep.finish()
+            if not died:
+                _say(f"{point}: {nth - 1} times, all was fine")
+                break
 
 
 def _say(text: str) -> None:

@@ -10,8 +10,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LAYERS: list[str] = [
-    *("errors", "settings", "model", "storage", "expr", "runners", "tasks", "loading"),
-    *("store", "engine", "triggers", "api", "notify", "daemon", "cli"),
+    *(
+        "errors",
+        "failpoints",
+        "settings",
+        "model",
+        "storage",
+        "expr",
+        "runners",
+        "tasks",
+        "loading",
+    ),
+    *("loading", "store", "engine", "triggers", "api", "notify", "daemon", "cli"),
 ]
 
 
