@@ -19,7 +19,10 @@ from runner.store.base import NO_CONSEQUENCES
 from runner.store.memory import MemoryStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runner.runners.base import PullProgress
+    from runner.store.past import Recorder
 
 _quoted: Callable[[str], str] = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -63,11 +66,17 @@ class Display(Protocol):
 
 
 class DisplayedStore(MemoryStore):
-    """The store of one run: log lines are shown and not kept, so a flood of them costs nothing."""
+    """The store of one run: log lines are shown and not kept, so a flood of them costs nothing.
 
-    def __init__(self, display: Display) -> None:
+    What executions have done that nothing else started is written down below `state_dir`.
+    """
+
+    def __init__(self, display: Display, state_dir: Path) -> None:
         super().__init__()
         self._display = display
+        self._state_dir = state_dir
+        self._recorders: dict[str, Recorder] = {}
+        self._unwritable = False
         self.lost: OSError | None = None
         """Why the output went nowhere, if it did."""
         self.stop = anyio.Event()
@@ -83,8 +92,34 @@ class DisplayedStore(MemoryStore):
     ) -> None:
         """Show the lines, keep the facts, and show what changed."""
         await super().save(execution, runs, batches, metrics, consequences)
+        self._record(execution, runs)
         with self._showing():
             self._display.changed(execution, runs)
+
+    async def discard_runs(self, execution_id: str, run_ids: Sequence[str]) -> None:
+        """Forget task runs."""
+        await super().discard_runs(execution_id, run_ids)
+        if execution_id in self._recorders:
+            self._recorders[execution_id].forget(run_ids)
+
+    def _record(self, execution: Execution | None, runs: Sequence[TaskRun]) -> None:
+        """Write down what has ended; a disk that is full does not fail the run."""
+        if self._unwritable or (execution is None and not runs):
+            return
+        owner = execution or self._executions[runs[0].execution_id]
+        if owner.trigger is not None:
+            return
+        from runner.store.past import Recorder
+
+        if owner.id not in self._recorders:
+            self._recorders[owner.id] = Recorder(self._state_dir)
+        try:
+            self._recorders[owner.id].write(owner, runs)
+        except OSError as error:
+            self._unwritable = True
+            self._display.note(
+                f"What this run does cannot be kept for a later one: {error.strerror}"
+            )
 
     async def append(self, batches: Sequence[LogBatch], metrics: Sequence[Metric] = ()) -> None:
         """Show the lines, keep the metrics."""
@@ -232,7 +267,9 @@ class PrettyDisplay:
         state = str(execution.state)
         if self._colour:
             state = f"\x1b[{_STATE_COLOURS.get(execution.state, 37)}m{state}\x1b[0m"
-        took = execution.history.duration(execution.history.changes[-1].date).total_seconds()
+        changes = execution.history.changes
+        begun = [each.date for each in changes if each.state in (State.CREATED, State.RESTARTED)]
+        took = (changes[-1].date - begun[-1]).total_seconds()
         failed = [run.task_id for run in runs if run.state is State.FAILED]
         where = f", failed: {', '.join(dict.fromkeys(failed))}" if failed else ""
         print(f"\n{execution.namespace}.{execution.flow_id} {state} in {took:.2f} s{where}")  # noqa: T201 # this is the output

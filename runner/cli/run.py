@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
 from runner.cli.main import CANCELLED, FAILED, INVALID, SUCCESS
+from runner.cli.wanted import LAST, Again
 from runner.errors import (
     FlowInvalid,
     InputInvalid,
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
     from runner.cli.display import Display, DisplayedStore
     from runner.engine.engine import Engine
+    from runner.engine.reuse import Reuse
     from runner.settings import Settings
+    from runner.store.past import Past
 
 _SCRIPTS = "io.kestra.plugin.scripts."
 _GIVE_UP_S = 5
@@ -68,6 +71,30 @@ _PROCESS = "io.kestra.plugin.core.runner.Process"
     metavar="pluginDefaults.TYPE.PROPERTY=VALUE",
     help="A value for a property of every task of a type.",
 )
+@click.option(
+    "--from-failed",
+    metavar="ID",
+    default=None,
+    help="Go on with an execution where it failed: its id, the beginning of it, or `last`.",
+)
+@click.option(
+    "--from",
+    "from_task",
+    metavar="TASK",
+    default=None,
+    help="Begin at this task, with what an execution has done before it.",
+)
+@click.option(
+    "--only-changed",
+    is_flag=True,
+    help="Run what has changed since an execution, and reuse the results of the rest.",
+)
+@click.option(
+    "--execution",
+    metavar="ID",
+    default=None,
+    help="The execution for --from and --only-changed.  [default: the flow's last]",
+)
 @click.option("--offline", is_flag=True, default=None, help="Ask no package index and no registry.")
 @click.option("--refresh", is_flag=True, default=None, help="Install packages anew that were kept.")
 @click.option("--state-dir", type=click.Path(path_type=Path), default=None, help="Where files go.")
@@ -79,6 +106,10 @@ def run_command(
     task_runner: Literal["auto", "docker", "process"] | None,
     output: Literal["pretty", "json", "jsonl", "quiet"],
     defaults: Sequence[str],
+    from_failed: str | None,
+    from_task: str | None,
+    only_changed: bool,
+    execution: str | None,
     offline: bool | None,
     refresh: bool | None,
     state_dir: Path | None,
@@ -89,6 +120,9 @@ def run_command(
     when something is missing on this machine, 130 when it was cancelled. The first Ctrl-C kills
     the execution in order, the second ends at once.
     """
+    again = _again(from_failed, from_task, only_changed, execution)
+    if again.keeps_inputs and (inputs or inputs_file):
+        raise click.UsageError("it goes on with the inputs of that execution: -i has no effect")
     from runner.cli.display import display_of
     from runner.cli.plugin_defaults import parsed_defaults
     from runner.cli.problems import show_problems
@@ -116,7 +150,27 @@ def run_command(
     display = display_of(output, flow)
     import anyio
 
-    sys.exit(anyio.run(_run, settings, flow, given, wanted, display))
+    sys.exit(anyio.run(_run, settings, flow, _Wanted(given, wanted, again), display))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the execution begins with."""
+
+    inputs: Mapping[str, Any]
+    labels: Sequence[Label]
+    again: Again
+
+
+def _again(
+    from_failed: str | None, from_task: str | None, only_changed: bool, execution: str | None
+) -> Again:
+    given = [from_failed is not None, from_task is not None, only_changed]
+    if sum(given) > 1:
+        raise click.UsageError("give one of --from-failed, --from and --only-changed")
+    if execution is not None and not (from_task or only_changed):
+        raise click.UsageError("--execution belongs to --from or --only-changed")
+    return Again(from_failed is not None, from_task, only_changed, from_failed or execution or LAST)
 
 
 def _inputs(flow: Flow, pairs: Sequence[str], file: Path | None) -> dict[str, Any]:
@@ -153,17 +207,12 @@ def _label(text: str) -> Label:
     return Label(key, value)
 
 
-async def _run(
-    settings: Settings,
-    flow: Flow,
-    inputs: Mapping[str, Any],
-    labels: Sequence[Label],
-    display: Display,
-) -> int:
+async def _run(settings: Settings, flow: Flow, wanted: _Wanted, display: Display) -> int:
     """Run the flow; returns the exit status."""
     from runner.cli.display import DisplayedStore
     from runner.cli.neighbours import NeighbourFlows
     from runner.engine.engine import Engine
+    from runner.engine.reuse import Reuse
     from runner.runners.registry import TaskRunners
     from runner.storage.files import Storage
     from runner.storage.kv import KeyValues
@@ -172,23 +221,44 @@ async def _run(
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     storage = Storage(settings.state_dir / "storage")
     kv = KeyValues(settings.state_dir / "storage")
+    past = _past(settings, flow, wanted.again, display)
     settings = await _with_runner(settings, flow, display)
-    store = DisplayedStore(display)
+    store = DisplayedStore(display, settings.state_dir)
+    reuse = Reuse(past)
     async with (
         TaskRunners(settings, progress=display.progress) as runners,
         Engine(settings, store, NeighbourFlows(flow, settings), storage, kv, runners) as engine,
     ):
-        ended = await _started_and_ended(engine, store, flow, inputs, labels)
+        ended = await _started_and_ended(engine, store, flow, wanted, reuse, display)
     if isinstance(ended, InputInvalid):
         from runner.cli.wanted import wanted_inputs
 
         raise InputInvalid(f"{flow.file}: {ended}\n  = {wanted_inputs(flow)}") from ended
     if isinstance(ended, RunnerError):
         raise ended
+    if wanted.again.only_changed:
+        from runner.cli.again import say_reused
+
+        say_reused(reuse, display)
     await _show_end(display, store, ended)
     if ended.state in (State.SUCCESS, State.WARNING):
         return SUCCESS
     return CANCELLED if ended.state in (State.KILLED, State.CANCELLED) else FAILED
+
+
+def _past(settings: Settings, flow: Flow, again: Again, display: Display) -> Past | None:
+    """The earlier execution that this one goes on with, or compares with."""
+    if again == Again():
+        return None
+    from runner.cli.again import past_of
+
+    try:
+        return past_of(settings, flow, again.execution)
+    except NotFound:
+        if not again.only_changed or again.execution != LAST:
+            raise
+    display.note("No earlier run of this flow is kept: all of it runs")
+    return None
 
 
 async def _show_end(display: Display, store: DisplayedStore, ended: Execution) -> None:
@@ -216,12 +286,19 @@ async def _started_and_ended(
     engine: Engine,
     store: DisplayedStore,
     flow: Flow,
-    inputs: Mapping[str, Any],
-    labels: Sequence[Label],
+    wanted: _Wanted,
+    reuse: Reuse,
+    display: Display,
 ) -> Execution | RunnerError:
     """The ended execution, or why none was started: raised in a task group it would be wrapped."""
+    labels = wanted.labels
     try:
-        execution = await engine.start(flow, inputs=inputs, labels=labels)
+        if wanted.again.keeps_inputs and reuse.past is not None:
+            from runner.cli.again import begun
+
+            execution = await begun(engine, flow, wanted.again, reuse.past, labels, display)
+        else:
+            execution = await engine.start(flow, inputs=wanted.inputs, labels=labels, reuse=reuse)
     except RunnerError as error:
         return error
     return await _until_done(engine, execution, store.stop)

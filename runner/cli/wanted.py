@@ -1,8 +1,31 @@
-"""The inputs of a flow, in one line."""
+"""What a run of a flow is asked for: its inputs, and what it takes of an earlier one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from runner.model.flow import Flow
+
+LAST = "last"
+"""Stands for the id of the flow's last execution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What is wanted of an earlier execution: one of the three, or nothing.
+
+    `execution` is its id, or the beginning of it.
+    """
+
+    from_failed: bool = False
+    from_task: str | None = None
+    only_changed: bool = False
+    execution: str = LAST
+
+    @property
+    def keeps_inputs(self) -> bool:
+        """Whether it goes on with the inputs of the earlier execution."""
+        return self.from_failed or self.from_task is not None
 
 
 def wanted_inputs(flow: Flow) -> str:

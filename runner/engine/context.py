@@ -257,7 +257,7 @@ class Context:
 
     async def run_in(self, folder: Path, tasks: Sequence[Task]) -> bool:
         around = self._frame
-        inner = Frame(parent=around.parent, task=around.task, run=around.run, shared_dir=folder)
+        inner = Frame(around.parent, around.task, around.run, folder, trail=around.trail)
         return await self._driver.in_order(inner, tasks)
 
     async def flush(self) -> None:

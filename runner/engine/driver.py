@@ -19,10 +19,11 @@ import anyio.abc
 from runner.engine.adoption import Adopted
 from runner.engine.context import scope_of_flow
 from runner.engine.flow_outputs import render_outputs
-from runner.engine.frame import Frame
+from runner.engine.frame import Frame, Trail
 from runner.engine.groups import Groups
 from runner.engine.journal import Journal
 from runner.engine.pauses import Pauses
+from runner.engine.reuse import Reuse
 from runner.engine.taskrun import run_task
 from runner.model.execution import Label, Level, TaskRun
 from runner.model.flow import Task
@@ -44,11 +45,18 @@ class Driver:
     `ending` is set when the execution is to end in a state that does not follow from its tasks:
     killed, ended by Exit, by a broken SLA, retried as a new execution. `stopping`: its running
     tasks are stopped, too. `silent` are failed runs that start no `errors`. `adopted` is what
-    an earlier Eyas has begun.
+    an earlier Eyas has begun, `reuse` what an earlier execution of the flow gives.
     """
 
-    def __init__(self, engine: Engine, journal: Journal, adopted: Adopted | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        adopted: Adopted | None = None,
+        reuse: Reuse | None = None,
+    ) -> None:
         self.engine = engine
+        self.reuse = reuse
         self.adopted = adopted or Adopted()
         self._leaving: dict[str, AsyncExitStack] = {}
         self.journal = journal
@@ -122,7 +130,7 @@ class Driver:
     async def run_after_execution(self) -> None:
         """Run the tasks of `afterExecution`; they change nothing about how the execution ended."""
         self.after_end = True
-        frame = Frame(keeps_going=True, after=True)
+        frame = Frame(keeps_going=True, after=True, trail=self.root.trail)
         await self.in_order(frame, self.journal.flow.after_execution)
 
     async def _end(self) -> None:
@@ -191,7 +199,8 @@ class Driver:
 
     def _aside(self, frame: Frame) -> Frame:
         """A level beside `frame`, for its `errors` or `finally`: a failed task stops nothing."""
-        return Frame(parent=frame.parent, task=frame.task, run=frame.run, keeps_going=True)
+        around = frame.parent
+        return Frame(around, frame.task, frame.run, keeps_going=True, trail=frame.trail)
 
     async def in_order(
         self,
@@ -200,15 +209,20 @@ class Driver:
         *,
         value: str | None = None,
         iteration: int | None = None,
+        trail: Trail | None = None,
     ) -> bool:
-        """Run tasks one after the other; False if one failed or nothing more may start."""
+        """Run tasks one after the other; False if one failed or nothing more may start.
+
+        `trail` is what came before them, if not what came before in `frame`.
+        """
+        trail = trail or frame.trail
         for task in tasks:
             if task.disabled:
                 continue
             begun = (frame.run_id, task.id, value) in self._earlier
             if not begun and not await self.may_start(frame):
                 return False
-            run = await run_task(self, frame, task, value=value, iteration=iteration)
+            run = await run_task(self, frame, task, trail, value=value, iteration=iteration)
             if run is None:
                 return False
             if run.state in (State.FAILED, State.RETRIED) and not frame.keeps_going:

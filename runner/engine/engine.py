@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from runner.engine import restart
 from runner.engine.adoption import Adopted, Leftovers, adopt, adopt_later
@@ -25,8 +26,9 @@ from runner.engine.inputs import Resolved, resolve_inputs, resume_inputs
 from runner.engine.journal import Journal, OnState, utc_now
 from runner.engine.live import Live
 from runner.engine.recovery import MAX_RESTARTS, recovered, types_of
+from runner.engine.reuse import Reuse
 from runner.errors import Conflict, NotFound, RunnerUnavailable
-from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCause
+from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCause, new_id
 from runner.model.flow import Flow
 from runner.model.state import State
 from runner.runners.registry import TaskRunners
@@ -34,6 +36,7 @@ from runner.settings import Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 from runner.store.base import Store
+from runner.store.past import Past
 from runner.tasks.host import Host
 
 __all__ = ["CORRELATION", "Engine"]
@@ -93,12 +96,13 @@ class Engine:
         execution_id: str | None = None,
         checked: bool = True,
         parsed: bool = True,
+        reuse: Reuse | None = None,
     ) -> Execution:
         """Create an execution of `flow` and begin it; returns it as it was stored first.
 
         `labels` are the caller's, which win over the flow's. `checked`: the flow's `checks` apply.
         Unless `parsed`, inputs are taken as they are given, whatever the flow declares (7.4). It
-        begins at `schedule_date` if that is still to come.
+        begins at `schedule_date` if that is still to come, and takes over what `reuse` has of it.
 
         Raises:
             InputInvalid: an input is missing or wrong; nothing was created.
@@ -121,7 +125,9 @@ class Engine:
             await journal.save(execution=journal.execution)
             await journal.move(State.FAILED)
             return journal.execution
-        return await self.begin(journal)
+        if reuse is not None and reuse.past is not None:
+            journal.execution = replace(journal.execution, parent_id=reuse.past.execution.id)
+        return await self.begin(journal, reuse)
 
     async def prepare(
         self,
@@ -154,16 +160,16 @@ class Engine:
             journal.log(Level.WARN, warning)
         return journal
 
-    async def begin(self, journal: Journal) -> Execution:
+    async def begin(self, journal: Journal, reuse: Reuse | None = None) -> Execution:
         """Store a prepared execution and let it run when it may; returns it as stored first."""
         execution = journal.execution
         await journal.save(execution=execution)
-        self.spawn(journal)
+        self.spawn(journal, reuse)
         return execution
 
-    def spawn(self, journal: Journal) -> None:
+    def spawn(self, journal: Journal, reuse: Reuse | None = None) -> None:
         """Let an execution that is stored run when it may."""
-        self.live.spawn(journal, self._group)
+        self.live.spawn(journal, self._group, reuse=reuse)
 
     async def start_failed(
         self,
@@ -426,15 +432,38 @@ class Engine:
         refusal(flow)
         return execution, await self.store.task_runs(execution_id), flow
 
+    async def go_on(self, flow: Flow, past: Past, reuse: Reuse) -> Execution:
+        """Begin an execution with task runs of another one, whose files it shares.
+
+        `past` is that execution, with the task runs that are kept, as they are to be found.
+        """
+        refusal(flow)
+        old, storage = past.execution, self.storage
+        new = replace(old, id=new_id(), parent_id=old.id, flow_revision=flow.revision)
+        await anyio.to_thread.run_sync(storage.share_inputs, old, new)
+        runs: list[TaskRun] = []
+        for run in past.runs:
+            await anyio.to_thread.run_sync(storage.share_run, old, new, run)
+            outputs = storage.readdressed(run.outputs, old, new)
+            runs.append(replace(run, execution_id=new.id, outputs=outputs))
+        inputs = storage.readdressed(old.inputs, old, new)
+        variables = storage.readdressed(old.variables, old, new)
+        new = replace(new, inputs=inputs, variables=variables)
+        return await self._begin_again(flow, new, runs, reuse)
+
     async def _begin_again(
-        self, flow: Flow, execution: Execution, runs: Sequence[TaskRun]
+        self,
+        flow: Flow,
+        execution: Execution,
+        runs: Sequence[TaskRun],
+        reuse: Reuse | None = None,
     ) -> Execution:
         kept = {run.id for run in runs}
         gone = [r.id for r in await self.store.task_runs(execution.id) if r.id not in kept]
         journal = self._journal(flow, execution, runs)
         await self.store.discard_runs(execution.id, gone)
         await journal.save(*runs, execution=execution)
-        self.spawn(journal)
+        self.spawn(journal, reuse)
         return execution
 
     async def retry_as_new(self, journal: Journal, date: datetime) -> None:

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.model.execution import TaskRun
 from runner.model.flow import Retry, Task
+
+
+def digest(*texts: str) -> str:
+    """What stands for texts in their order."""
+    whole = hashlib.sha256()
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        whole.update(f"{len(data)}:".encode())
+        whole.update(data)
+    return whole.hexdigest()[:32]
+
+
+@dataclass(slots=True, eq=False)
+class Trail:
+    """What came before a place in the running flow, as far as it may have left something behind.
+
+    `fingerprint` stands for those tasks, in their order. `anew`: one of them has run now, and was
+    not taken over from an earlier execution. Tasks beside each other have trails of their own.
+    """
+
+    fingerprint: str = ""
+    anew: bool = False
+
+    def fork(self, *after: Trail) -> Trail:
+        """The trail of tasks that come `after` the ends of others as well."""
+        fingerprint = self.fingerprint
+        for each in after:
+            if each.fingerprint != self.fingerprint:
+                fingerprint = digest(fingerprint, each.fingerprint)
+        return Trail(fingerprint=fingerprint, anew=self.anew or any(each.anew for each in after))
+
+    def grow(self, fingerprint: str, *, anew: bool) -> None:
+        """Let one more task be on it."""
+        self.fingerprint = digest(self.fingerprint, fingerprint)
+        self.anew = self.anew or anew
 
 
 @dataclass(slots=True, eq=False)
@@ -16,7 +52,8 @@ class Frame:
 
     A flowable's tasks, its `errors` and its `finally` are three frames of the same task run.
     `keeps_going`: a failed task does not stop those after it. `closed`: nothing more may start
-    here nor below. `after`: the level of `afterExecution`, which nothing closes.
+    here nor below. `after`: the level of `afterExecution`, which nothing closes. `trail` grows with
+    the tasks that run here.
     """
 
     parent: Frame | None = None
@@ -26,6 +63,7 @@ class Frame:
     keeps_going: bool = False
     closed: bool = False
     after: bool = False
+    trail: Trail = field(default_factory=Trail)
 
     @property
     def run_id(self) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint
 
-from runner.engine.frame import Frame
+from runner.engine.frame import Frame, Trail
 from runner.tasks.context import Group
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Groups:
         self._woken = anyio.Event()
         self._ready = deque(n for n, group in enumerate(groups) if not group.after)
         self._waits_for = {n: set(group.after) for n, group in enumerate(groups) if group.after}
+        self._before = frame.trail.fork()
+        self._trails: dict[int, Trail] = {}
 
     async def run(self) -> bool:
         """Start every group in its turn; False as soon as one failed or nothing more may start."""
@@ -47,6 +49,7 @@ class Groups:
                 if self._active % _STARTED_AT_ONCE == 0:
                     await cancel_shielded_checkpoint()
             if not self._active:
+                self._join()
                 return True
             await self._next_end()
         self._driver.close(self._frame)
@@ -54,14 +57,23 @@ class Groups:
             await self._next_end()
         return False
 
+    def _join(self) -> None:
+        """What comes after the flowable comes after all its groups."""
+        ends = [self._trails[number] for number in sorted(self._trails)]
+        joined = self._before.fork(*ends)
+        self._frame.trail.fingerprint = joined.fingerprint
+        self._frame.trail.anew = joined.anew
+
     async def _next_end(self) -> None:
         await self._woken.wait()
         self._woken = anyio.Event()
 
     async def _run_one(self, number: int) -> None:
         group = self._groups[number]
+        trail = self._before.fork(*(self._trails[each] for each in sorted(group.after)))
+        self._trails[number] = trail
         fine = await self._driver.in_order(
-            self._frame, group.tasks, value=group.value, iteration=group.iteration
+            self._frame, group.tasks, value=group.value, iteration=group.iteration, trail=trail
         )
         self._active -= 1
         self._failed = self._failed or not fine

@@ -14,6 +14,7 @@ import anyio.abc
 from runner.engine.adoption import Adopted
 from runner.engine.driver import Driver
 from runner.engine.journal import Journal
+from runner.engine.reuse import Reuse
 from runner.engine.sla import watch_sla
 from runner.model.execution import Execution, Level
 from runner.model.flow import Flow
@@ -48,10 +49,14 @@ class Live:
         ]
 
     def spawn(
-        self, journal: Journal, group: anyio.abc.TaskGroup, adopted: Adopted | None = None
+        self,
+        journal: Journal,
+        group: anyio.abc.TaskGroup,
+        adopted: Adopted | None = None,
+        reuse: Reuse | None = None,
     ) -> Driver:
-        """Drive an execution in `group`, with what an earlier Eyas has begun."""
-        driver = Driver(self._engine, journal, adopted)
+        """Drive an execution in `group`, with what an earlier Eyas or execution has done."""
+        driver = Driver(self._engine, journal, adopted, reuse)
         self._drivers[journal.execution.id] = driver
         group.start_soon(self._drive, driver, name=f"execution {journal.execution.id}")
         return driver

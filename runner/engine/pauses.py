@@ -34,7 +34,9 @@ class Pauses:
         await self._rest_execution()
         self._driver.pulse()
         if on_pause is not None:
-            self._driver.group.start_soon(run_task, self._driver, frame, on_pause, name="onPause")
+            self._driver.group.start_soon(
+                *(run_task, self._driver, frame, on_pause, frame.trail), name="onPause"
+            )
         why = Resumption(why="ended")
         while self._driver.ending is None or frame.is_after:
             if run.id in self._resumed:

@@ -132,6 +132,62 @@ def replayed(
     return new.moved(State.RESTARTED, now), _copies(moved, new.id)
 
 
+def resumed(
+    flow: Flow, execution: Execution, runs: Sequence[TaskRun], now: datetime
+) -> tuple[Execution, list[TaskRun]]:
+    """The execution and its runs, ready to go on where it was broken off or killed."""
+    kept = _without_branches(flow, runs)
+    parents = {run.parent_id for run in kept}
+    again = {run.id for run in kept if run.id in parents and not _is_usable(run)}
+    result = [
+        _reopened(run, now) if run.id in again else run
+        for run in kept
+        if run.id in again or _is_usable(run)
+    ]
+    moved = replace(execution.moved(State.RESTARTED, now), outputs=None)
+    return moved, _without_children_of_directories(flow, _with_parents(result), again)
+
+
+def begun_at(
+    flow: Flow, execution: Execution, runs: Sequence[TaskRun], task_id: str, now: datetime
+) -> tuple[Execution, list[TaskRun]]:
+    """The execution and its runs, ready to go on from a task, whether it has run before or not.
+
+    Of the tasks that stand before it those are kept that have come to a usable end.
+
+    Raises:
+        NotFound: the flow has no such task.
+        Conflict: the task stands in a branch that runs only when others failed or have ended.
+    """
+    order = {task.id: number for number, task in enumerate(all_tasks(flow))}
+    if task_id not in order:
+        raise NotFound(f"Flow '{flow.namespace}.{flow.id}' has no task '{task_id}'")
+    aside = _aside_of(flow)
+    if task_id in aside:
+        raise Conflict(f"Task '{task_id}' stands in a branch that is not run by itself")
+    around = {
+        task.id for task in flow.walk() if task_id in {each.id for each in task.walk()} - {task.id}
+    }
+    kept: list[TaskRun] = []
+    for run in runs:
+        if run.task_id in around:
+            kept.append(_reopened(run, now))
+        elif run.task_id in aside or not _is_usable(run):
+            continue
+        elif order.get(run.task_id, order[task_id]) < order[task_id]:
+            kept.append(run)
+    moved = replace(execution.moved(State.RESTARTED, now), outputs=None)
+    folders = {
+        task.id for task in flow.walk() if task.id in around and task.type == _WORKING_DIRECTORY
+    }
+    shared = {run.id for run in kept if run.task_id in folders}
+    return moved, [run for run in _with_parents(kept) if run.parent_id not in shared]
+
+
+def _is_usable(run: TaskRun) -> bool:
+    return run.state in (State.SUCCESS, State.WARNING, State.SKIPPED)
+
+
 def _before(
     flow: Flow, runs: Sequence[TaskRun], start: TaskRun, above: Sequence[TaskRun]
 ) -> list[TaskRun]:

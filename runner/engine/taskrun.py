@@ -13,7 +13,7 @@ import anyio
 from runner.engine.adoption import remaining
 from runner.engine.complaints import cause_of, complaint, hint_of
 from runner.engine.context import Context
-from runner.engine.frame import Frame
+from runner.engine.frame import Frame, Trail
 from runner.engine.retry import next_try
 from runner.engine.retrying import (
     began,
@@ -44,13 +44,15 @@ async def run_task(
     driver: Driver,
     frame: Frame,
     task: Task,
+    trail: Trail,
     *,
     value: str | None = None,
     iteration: int | None = None,
 ) -> TaskRun | None:
     """Run `task` once in `frame`, retries included, and return its ended run.
 
-    Returns None when the execution was retried as a new one meanwhile.
+    `trail` is what came before it. Returns None when the execution was retried as a new one
+    meanwhile.
     """
     run = driver.earlier(frame, task, value)
     if run is not None and run.state.is_terminal:
@@ -66,7 +68,13 @@ async def run_task(
         # Loading refuses such a flow, unless the task was thought not to run.
         return await _refuse(driver, run, f"Task type '{task.type}' is not supported by Eyas")
     if registered.kind is Kind.FLOWABLE:
-        return await _run_flowable(driver, frame, task, run, registered)
+        return await _run_flowable(driver, frame, task, trail, run, registered)
+    if driver.reuse is not None:
+        context = Context(driver, frame, task, run.id)
+        taken = await driver.reuse.taken(driver.journal, context, frame, trail)
+        if taken is not None:
+            return taken
+        run = driver.journal.runs[run.id]
     return await _run_attempts(driver, frame, task, run, registered)
 
 
@@ -141,22 +149,22 @@ async def guarded(context: Context, work: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _run_flowable(
-    driver: Driver, frame: Frame, task: Task, run: TaskRun, registered: Registered
+    driver: Driver, frame: Frame, task: Task, trail: Trail, run: TaskRun, registered: Registered
 ) -> TaskRun:
     try:
-        return await _run_level(driver, frame, task, run, registered)
+        return await _run_level(driver, frame, task, trail, run, registered)
     finally:
         await driver.leave(run.id)
 
 
 async def _run_level(
-    driver: Driver, frame: Frame, task: Task, run: TaskRun, registered: Registered
+    driver: Driver, frame: Frame, task: Task, trail: Trail, run: TaskRun, registered: Registered
 ) -> TaskRun:
     journal = driver.journal
     if run.state in (State.CREATED, State.RESTARTED):
         run = journal.begin_attempt(run).moved(State.RUNNING, journal.now())
         await journal.save(run, soon=registered.pure)
-    inner = Frame(parent=frame, task=task, run=run, shared_dir=frame.shared_dir)
+    inner = Frame(frame, task, run, frame.shared_dir, trail=trail)
     context = Context(driver, inner, task, run.id)
     result = Result()
 

@@ -71,6 +71,7 @@ class TaskRun:
 
     `value` is the loop value's text and `iteration` the round, on direct children of a loop only.
     `outputs` is None until the task gives any. `dynamic` are runs whose task is not in the flow.
+    `fingerprint` stands for all that its result follows from; None where nobody asked for it.
     """
 
     id: str
@@ -85,6 +86,7 @@ class TaskRun:
     attempts: tuple[Attempt, ...] = ()
     outputs: Outputs | None = None
     dynamic: bool = False
+    fingerprint: str | None = None
 
     @property
     def state(self) -> State:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from runner.errors import NotFound
 from runner.model.execution import Execution, TaskRun
@@ -145,6 +145,42 @@ class Storage:
         uris = self.execution_files(execution)
         _remove(self.root / _home(execution))
         return uris
+
+    def home_uri(self, execution: Execution) -> str:
+        """What the URIs of all files of the execution begin with."""
+        return f"{SCHEME}/{_home(execution)}"
+
+    def share_run(self, source: Execution, target: Execution, run: TaskRun) -> None:
+        """Have the files of a task run of `source` in `target` too, under the same names."""
+        self._share(source, target, f"tasks/{slug(run.task_id)}/{run.id}")
+
+    def share_inputs(self, source: Execution, target: Execution) -> None:
+        """Have the files given as inputs of `source` in `target` too, under the same names."""
+        self._share(source, target, "inputs")
+
+    def _share(self, source: Execution, target: Execution, folder: str) -> None:
+        """Files of the storage are never written again: another name for one is a copy of it."""
+        old, new = self.root / _home(source) / folder, self.root / _home(target) / folder
+        for path in _walk(old):
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                (new / path).hardlink_to(old / path)
+            except FileExistsError:
+                continue
+            except OSError:  # a file system without links
+                publish(new / path, old / path, self.root / _TEMPS)
+
+    def readdressed(self, value: Any, source: Execution, target: Execution) -> Any:
+        """The value with URIs of files of `source` as those of the same files of `target`."""
+        if isinstance(value, str):
+            return value.replace(f"{self.home_uri(source)}/", f"{self.home_uri(target)}/")
+        if isinstance(value, Mapping):
+            entries = cast("Mapping[Any, Any]", value)
+            return {key: self.readdressed(item, source, target) for key, item in entries.items()}
+        if isinstance(value, list):
+            items = cast("list[Any]", value)
+            return [self.readdressed(item, source, target) for item in items]
+        return value
 
     def sweep(self, now_s: float | None = None) -> None:
         """Delete unfinished files that a crash left a day or more before `now_s` (epoch)."""

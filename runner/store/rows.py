@@ -114,7 +114,7 @@ def execution_from(
 
 def task_run_row(run: TaskRun) -> dict[str, Any]:
     """Columns of a task run by name."""
-    body = {
+    body: dict[str, Any] = {
         "namespace": run.namespace,
         "flow": run.flow_id,
         "task": run.task_id,
@@ -126,6 +126,8 @@ def task_run_row(run: TaskRun) -> dict[str, Any]:
         "outputs": run.outputs,
         "dynamic": run.dynamic,
     }
+    if run.fingerprint is not None:
+        body["fingerprint"] = run.fingerprint
     return {"id": run.id, "execution_id": run.execution_id, "body": dumps(body)}
 
 
@@ -146,6 +148,7 @@ def task_run_from(run_id: str, execution_id: str, body: str) -> TaskRun:
         attempts=tuple(Attempt(history=_history_from(each)) for each in attempts),
         outputs=fields["outputs"],
         dynamic=fields["dynamic"],
+        fingerprint=fields.get("fingerprint"),
     )
 
 
