@@ -94,8 +94,8 @@ def test_a_run_goes_on_where_it_failed_although_the_file_was_mended(eyas: Eyas) 
 
 def test_a_run_that_was_killed_with_its_process_goes_on_too(eyas: Eyas) -> None:
     folder = eyas.folder
-    begun = f"touch {folder}/begun"
-    path = flow(folder, counted("a", folder), shell("b", begun, "exec sleep 300"))
+    waits = {"id": "b", "type": f"{CORE}.flow.Sleep", "duration": "PT5M"}
+    path = flow(folder, counted("a", folder), waits)
     process = eyas.start("run", path, "--output", "jsonl")
     assert process.stdout is not None
     assert any('"taskId":"b"' in line and "RUNNING" in line for line in process.stdout)
