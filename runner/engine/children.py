@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from runner.engine.context import scope_of_flow
 from runner.engine.creation import id_for
+from runner.engine.flow_outputs import render_outputs, render_wanted
 from runner.engine.journal import Journal
 from runner.errors import Conflict, NotFound, TaskFailed
 from runner.model.execution import Execution, TaskRun, TriggerCause
@@ -96,6 +98,8 @@ class Children:
                 "flowRevision": parent.flow_revision,
                 "taskRunId": run.id,
                 "taskId": run.task_id,
+                **({} if run.value is None else {"taskRunValue": run.value}),
+                **({} if run.iteration is None else {"taskRunIteration": run.iteration}),
                 **(child.variables or {}),
             },
         )
@@ -140,11 +144,27 @@ class Children:
         except Conflict:
             return None  # nothing in it can be restarted: start it anew
 
-    async def ended(self, execution_id: str) -> Finished:
-        """The execution when it has ended."""
-        driver = self._engine.live.get(execution_id)
+    async def ended(self, execution_id: str, wanted: Mapping[str, Any], *, typed: bool) -> Finished:
+        """The execution when it has ended, with the outputs of its flow, or else those `wanted`.
+
+        Whatever it ended in, its parent gets them: Kestra renders them once more for it.
+        """
         execution = await self._engine.wait(execution_id)
-        return Finished(execution=execution, output_error=driver.output_error if driver else None)
+        if typed and execution.outputs is not None:
+            return Finished(execution=execution, outputs=execution.outputs)
+        flow = self._engine.flows.find(
+            execution.namespace, execution.flow_id, execution.flow_revision
+        )
+        if not flow.outputs and not wanted:
+            return Finished(execution=execution)
+        runs = await self._engine.store.task_runs(execution_id)
+        journal = Journal(flow, execution, self._engine.store, runs=runs)
+        scope = scope_of_flow(self._engine, journal, ended=False)
+        if flow.outputs:
+            rendered = await render_outputs(flow, scope, typed=typed)
+        else:
+            rendered = render_wanted(wanted, scope)
+        return Finished(execution=execution, outputs=rendered.outputs, output_error=rendered.error)
 
 
 def _child_id(run: TaskRun, attempt: int, number: int | None) -> str:

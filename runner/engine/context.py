@@ -319,5 +319,7 @@ class Context:
     async def restart(self, number: int | None = None) -> Execution | None:
         return await self._driver.engine.children.restart(self.task_run, number)
 
-    async def ended(self, execution_id: str) -> Finished:
-        return await self._driver.engine.children.ended(execution_id)
+    async def ended(
+        self, execution_id: str, wanted: Mapping[str, Any] | None = None, *, typed: bool = True
+    ) -> Finished:
+        return await self._driver.engine.children.ended(execution_id, wanted or {}, typed=typed)

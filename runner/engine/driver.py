@@ -71,7 +71,6 @@ class Driver:
         self.scopes: dict[str, anyio.CancelScope] = {}
         self.silent: set[str] = set()
         self.retrying = 0
-        self.output_error: str | None = None
         self.pauses = Pauses(self)
         self._earlier = {
             (run.parent_id, run.task_id, run.value): run.id for run in journal.runs.values()
@@ -149,9 +148,9 @@ class Driver:
             )
             for warning in rendered.warnings:
                 journal.log(Level.WARN, warning)
-            outputs, self.output_error = rendered.outputs, rendered.error
+            outputs = rendered.outputs
             if rendered.error is not None:
-                journal.log(Level.ERROR, rendered.error)
+                journal.log(Level.ERROR, f"Failed to render output values: {rendered.error}")
                 states = (*states, State.FAILED)
         if outputs is not None:
             await journal.move(*states, outputs=outputs)

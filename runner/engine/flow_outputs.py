@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from runner.engine.input_values import read_yaml
 from runner.errors import RenderFailed
@@ -25,10 +25,10 @@ class Rendered:
     error: str | None = None
 
 
-async def render_outputs(flow: Flow, scope: Scope) -> Rendered:
+async def render_outputs(flow: Flow, scope: Scope, *, typed: bool = True) -> Rendered:
     """Render and convert the outputs of `flow`; one that fails leaves the execution with none.
 
-    `outputs` is None if the flow declares none.
+    `outputs` is None if the flow declares none. Not `typed`: they are rendered only.
     """
     found: dict[str, Any] = {}
     warnings: list[str] = []
@@ -38,20 +38,25 @@ async def render_outputs(flow: Flow, scope: Scope) -> Rendered:
             value = render_value(output.value, scope)
         except RenderFailed as error:
             if output.required:
-                return Rendered(
-                    warnings=warnings,
-                    error=f"Failed to render output values: {error.placed(where)}",
-                )
+                return Rendered(warnings=warnings, error=str(error.placed(where)))
             warnings.append(
                 f"Failed to render optional flow output '{output.id}'. Output is ignored."
             )
             continue
         try:
-            found[output.id] = _typed(output, value, scope)
+            found[output.id] = _typed(output, value, scope) if typed else value
         except ValueError as error:
             message = f"Invalid value for output `{output.id}`. Cause: {error}"
-            return Rendered(warnings=warnings, error=f"Failed to render output values: {message}")
+            return Rendered(warnings=warnings, error=message)
     return Rendered(outputs=found if flow.outputs else None, warnings=warnings)
+
+
+def render_wanted(wanted: Mapping[str, Any], scope: Scope) -> Rendered:
+    """Render outputs that are declared by who wants them; they have no types."""
+    try:
+        return Rendered(outputs=cast("Outputs", render_value(wanted, scope)))
+    except RenderFailed as error:
+        return Rendered(error=str(error))
 
 
 def _typed(output: Output, value: Any, scope: Scope) -> Any:

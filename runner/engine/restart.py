@@ -11,12 +11,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from runner.errors import Conflict, NotFound
+from runner.model.catalog import catalog
 from runner.model.execution import Attempt, Execution, Label, TaskRun, new_id
 from runner.model.flow import Flow, Task
 from runner.model.state import State
 from runner.tasks.hidden import all_tasks
 
 _WORKING_DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
+_AS_A_WHOLE = (_WORKING_DIRECTORY, "io.kestra.plugin.core.flow.Pause")
 
 
 class NothingToRestart(Conflict):
@@ -35,9 +37,9 @@ def restarted(
     chosen = _to_repeat(kept)
     if not chosen:
         raise NothingToRestart
-    parents = {run.parent_id for run in kept}
+    flowables = _flowables(flow)
     again = [
-        _again(run, is_leaf=run.id not in parents, now=now) if run.id in chosen else run
+        _again(run, is_leaf=run.task_id not in flowables, now=now) if run.id in chosen else run
         for run in kept
     ]
     labels = (*execution.labels, Label("system.restarted", "true"))
@@ -53,6 +55,17 @@ def restarted(
     # Another revision of the flow: another execution (flow-model 3.12).
     new = replace(execution, id=new_id(), parent_id=execution.id, flow_revision=flow.revision)
     return new, _copies(again, new.id)
+
+
+def _flowables(flow: Flow) -> set[str]:
+    """Ids of the tasks whose run goes on as it is when something in it is run again.
+
+    A WorkingDirectory is run again itself, and so is a Pause.
+    """
+    tasks = ((task.id, catalog().task(task.type)) for task in all_tasks(flow))
+    return {
+        name for name, info in tasks if info and info.is_flowable and info.name not in _AS_A_WHOLE
+    }
 
 
 def _to_repeat(runs: Sequence[TaskRun]) -> set[str]:
@@ -114,17 +127,18 @@ def replayed(
     )
     if task_run_id is None:
         created = type(execution.history).begin(State.CREATED, now)
-        return replace(new, history=created, variables=None), []
+        return replace(new, history=created), []
     by_id = {run.id: run for run in runs}
     if task_run_id not in by_id:
         raise NotFound(f"Task run '{task_run_id}' not found")
-    start = by_id[task_run_id]
+    start = _replayable(flow, by_id[task_run_id], by_id)
     above = list(_ancestors(start, by_id))
+    flowables = _flowables(flow)
     kept = _before(flow, runs, start, above)
     moved: list[TaskRun] = []
     for run in kept:
         if run.id == start.id:
-            moved.append(run.moved(State.RESTARTED, now))
+            moved.append(_again(run, is_leaf=run.task_id not in flowables, now=now))
         elif run in above:
             moved.append(_reopened(run, now))
         else:
@@ -186,6 +200,13 @@ def begun_at(
 
 def _is_usable(run: TaskRun) -> bool:
     return run.state in (State.SUCCESS, State.WARNING, State.SKIPPED)
+
+
+def _replayable(flow: Flow, run: TaskRun, by_id: dict[str, TaskRun]) -> TaskRun:
+    """The run, or the WorkingDirectory that it is in: that one starts from its first child."""
+    types = {task.id: task.type for task in all_tasks(flow)}
+    above = (each for each in _ancestors(run, by_id) if types[each.task_id] == _WORKING_DIRECTORY)
+    return next(above, run)
 
 
 def _before(

@@ -112,6 +112,9 @@ async def _may_run(
             skipped = replace(skipped, outputs=await registered.skipped(context))
     except RunnerError as error:
         text = f"Failed to evaluate the runIf condition for task {task.id}. Cause: "
+        if registered is not None and registered.kind in (Kind.UPDATING, Kind.STARTING):
+            # What Kestra's executor runs itself fails as a try of it.
+            run = journal.begin_attempt(run, State.FAILED)
         return await _refuse(driver, run, text + complaint(error))
     if skipped.outputs is None and _shows_when_skipped(frame, registered):
         skipped = replace(skipped, outputs={})
@@ -162,7 +165,9 @@ async def _run_level(
 ) -> TaskRun:
     journal = driver.journal
     if run.state in (State.CREATED, State.RESTARTED):
-        run = journal.begin_attempt(run).moved(State.RUNNING, journal.now())
+        # A WorkingDirectory that is run again has one attempt, too.
+        run = journal.begin_attempt(replace(run, attempts=()))
+        run = run.moved(State.RUNNING, journal.now())
         await journal.save(run, soon=registered.pure)
     inner = Frame(frame, task, run, frame.shared_dir, trail=trail)
     context = Context(driver, inner, task, run.id)
@@ -274,7 +279,7 @@ async def _ended(
     warns = task.retry is not None and task.retry.warning_on_retry
     if state is State.SUCCESS and len(run.attempts) > 1 and warns:
         final = State.WARNING
-    if registered.kind is not Kind.UPDATING:
+    if registered.kind is not Kind.UPDATING and not result.hard:
         final = softened(final, task)
     if registered.kind is Kind.STARTING and final is not state:
         # A Subflow is FAILED for a moment before it is a WARNING (flow-model 4.8).
@@ -317,7 +322,9 @@ async def _attempt(
         except RunnerError as error:
             context.log(Level.ERROR, complaint(error))
             outputs: Outputs | None = getattr(error, "outputs", {})
-            return Result(state=State.FAILED, outputs=outputs)
+            # An execution that could not be started stays FAILED whatever `allowFailure` says.
+            hard = registered.kind is Kind.STARTING
+            return Result(state=State.FAILED, outputs=outputs, hard=hard)
         finally:
             driver.scopes.pop(run.id, None)
     return Result(state=State.KILLED, outputs=driver.journal.runs[run.id].outputs or {})

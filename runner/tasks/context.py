@@ -34,13 +34,14 @@ class Result:
 
     Without a state a runnable task is SUCCESS, and a flowable what its children make of it.
     `passed` is a state that the run goes through just before it ends. Not `attempted`: the task
-    found nothing to do and the run has no attempt.
+    found nothing to do and the run has no attempt. `hard`: `allowFailure` does not soften it.
     """
 
     outputs: Outputs | None = None
     state: State | None = None
     passed: State | None = None
     attempted: bool = True
+    hard: bool = False
 
 
 class RunContext(Protocol):
@@ -166,9 +167,13 @@ class Child:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """An execution that ended; `output_error` says why its outputs could not be rendered."""
+    """An execution that ended, and what it gives the task that started it.
+
+    `output_error` says why its outputs could not be rendered.
+    """
 
     execution: Execution
+    outputs: Outputs | None = None
     output_error: str | None = None
 
 
@@ -263,6 +268,12 @@ class FlowContext(RunContext, Protocol):
         """
         ...
 
-    async def ended(self, execution_id: str) -> Finished:
-        """Wait until an execution started here has ended, and return it."""
+    async def ended(
+        self, execution_id: str, wanted: Mapping[str, Any] | None = None, *, typed: bool = True
+    ) -> Finished:
+        """Wait until an execution started here has ended, and return it.
+
+        `wanted` are outputs that the task itself asks for, of a flow that declares none. Without
+        `typed` the outputs are as they are rendered, texts most of them.
+        """
         ...

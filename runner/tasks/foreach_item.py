@@ -87,7 +87,7 @@ async def items(ctx: FlowContext) -> Result:
     await ctx.set_outputs(
         {**outputs, "iterations": {"CREATED": 0, "RUNNING": len(batches), "SUCCESS": 0}}
     )
-    ended = [await ctx.ended(execution.id) for execution in started]
+    ended = [await ctx.ended(execution.id, typed=False) for execution in started]
     for number, each in enumerate(ended):
         await _keep_outputs(ctx, number, each)
     counts = Counter(str(each.execution.state) for each in ended)
@@ -133,9 +133,10 @@ async def _started(ctx: FlowContext, batches: Sequence[str], base: str) -> Seque
 
 async def _keep_outputs(ctx: FlowContext, number: int, ended: Finished) -> None:
     """Store what a batch's execution gave, for the last step."""
-    outputs = ended.execution.outputs
-    if outputs:
-        line = await ctx.render("{{ value | toIon }}", value=dict(outputs))
+    if ended.output_error is not None:
+        ctx.log(Level.WARN, f"Failed to extract outputs with the error: '{ended.output_error}'")
+    elif ended.outputs:
+        line = await ctx.render("{{ value | toIon }}", value=dict(ended.outputs))
         await store(ctx, _outputs_name(number), line.encode())
 
 

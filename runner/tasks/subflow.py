@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from runner.errors import RunnerError, TaskFailed
+from runner.errors import TaskFailed
 from runner.model import convert
 from runner.model.execution import Execution, Label, Level, Outputs
 from runner.model.state import State
@@ -27,16 +27,19 @@ def link(execution: Execution) -> str:
 
 
 async def child_of(ctx: FlowContext, **more: object) -> Child:
-    """The execution that a task's `namespace`, `flowId`, `inputs`... ask for."""
+    """The execution that a task's `namespace`, `flowId`, `inputs`... ask for.
+
+    `more` are variables that only the inputs see.
+    """
     properties = ctx.task.properties
-    date = await ctx.text("scheduleDate", **more)
+    date = await ctx.text("scheduleDate")
     inputs: Mapping[str, Any] | None = properties.get("inputs")
     return Child(
-        namespace=await ctx.text("namespace", **more) or "",
-        flow_id=await ctx.text("flowId", **more) or "",
+        namespace=await ctx.text("namespace") or "",
+        flow_id=await ctx.text("flowId") or "",
         revision=properties.get("revision"),
         inputs=None if inputs is None else await ctx.render_typed(inputs, **more),
-        labels=await _labels(ctx, more),
+        labels=await _labels(ctx),
         inherit_labels=await ctx.flag("inheritLabels"),
         schedule_date=None if date is None else _instant(date),
     )
@@ -49,14 +52,14 @@ def _instant(text: str) -> datetime:
         raise TaskFailed(f"{error} (property 'scheduleDate')") from error
 
 
-async def _labels(ctx: FlowContext, more: Mapping[str, object]) -> Sequence[Label]:
+async def _labels(ctx: FlowContext) -> Sequence[Label]:
     given: Any = ctx.task.properties.get("labels")
     if isinstance(given, Mapping):
         pairs = list(cast("Mapping[str, Any]", given).items())
     else:
         entries = cast("Sequence[Mapping[str, Any]]", given or ())
         pairs = [(entry["key"], entry["value"]) for entry in entries]
-    return [Label(key, str(await ctx.render(value, **more))) for key, value in pairs]
+    return [Label(str(await ctx.render(key)), str(await ctx.render(value))) for key, value in pairs]
 
 
 async def starts_anew(ctx: FlowContext) -> bool:
@@ -72,15 +75,14 @@ async def subflow(ctx: FlowContext) -> Result:
     if ctx.task.properties.get("wait") is False:
         return Result(outputs={**outputs, "state": str(State.CREATED)})
     await ctx.set_outputs(outputs)
-    finished = await ctx.ended(execution.id)
+    finished = await ctx.ended(execution.id, ctx.task.properties.get("outputs"))
     ended = finished.execution
     outputs["state"] = str(ended.state)
     if finished.output_error is not None:
         ctx.log(Level.ERROR, f"Failed to extract outputs with the error: '{finished.output_error}'")
         return Result(outputs=outputs, state=State.FAILED)
-    if ended.outputs:
-        outputs["outputs"] = ended.outputs
-    outputs.update(await _own_outputs(ctx, ended))
+    if finished.outputs:
+        outputs["outputs"] = finished.outputs
     return _result(ctx, ended, outputs)
 
 
@@ -110,14 +112,3 @@ def _result(ctx: FlowContext, ended: Execution, outputs: Outputs) -> Result:
         ctx.log(level, f"Subflow execution {link(ended)} ends in {ended.state} state")
     passed = ended.state if ended.state is not state else None
     return Result(outputs=outputs, state=state, passed=passed)
-
-
-async def _own_outputs(ctx: FlowContext, ended: Execution) -> Mapping[str, Any]:
-    """The deprecated property `outputs`, rendered over the ended execution's outputs."""
-    wanted = ctx.task.properties.get("outputs")
-    if not wanted:
-        return {}
-    try:
-        return {"outputs": await ctx.render(wanted, outputs=ended.outputs or {})}
-    except RunnerError as error:
-        raise TaskFailed(f"Failed to extract outputs with the error: '{error}'") from error

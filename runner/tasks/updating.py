@@ -74,7 +74,7 @@ async def _labels(ctx: FlowContext) -> list[Label]:
         try:
             parsed: Any = json.loads(await ctx.render(given))
         except ValueError as error:
-            raise TaskFailed(f"'labels' is not JSON: {error}") from error
+            raise TaskFailed(f"Invalid JSON in 'labels': {error}") from error
         given = parsed
         pairs = list(cast("dict[Any, Any]", given).items()) if isinstance(given, dict) else []
     elif isinstance(given, Mapping):
@@ -104,6 +104,6 @@ async def exit_(ctx: FlowContext) -> Result:
     try:
         state = State.CANCELLED if word == "CANCELED" else State(word)
     except ValueError as error:
-        raise TaskFailed(f"Unknown state '{word}' for Exit") from error
+        raise TaskFailed(f"Invalid state '{word}' for Exit") from error
     await ctx.end_execution(state)
     return Result(state=state)

@@ -373,3 +373,60 @@ async def test_a_check_forbids_an_execution_or_fails_it() -> None:
 
     assert failed.history == [State.CREATED, State.FAILED]
     assert failed.runs == []
+
+
+async def test_a_working_directory_is_run_again_as_a_whole() -> None:
+    source = flow(
+        f"""
+  - id: wd
+    type: {C}.flow.WorkingDirectory
+    tasks:
+      - {{id: one, type: {C}.debug.Return, format: "{{{{ taskrun.attemptsCount }}}}"}}
+      - {{id: two, type: {C}.execution.Fail, condition: "{{{{ kv('ready') != 'yes' }}}}"}}
+"""
+    )
+    with anyio.fail_after(10):
+        async with bench(source) as opened:
+            execution_id = await opened.start()
+            await opened.ended(execution_id)
+            opened.engine.kv.set("tests", "ready", "yes")
+            await opened.engine.restart(execution_id)
+            restarted = await opened.ended(execution_id)
+            new = await opened.engine.replay(execution_id, restarted.run("two").id)
+            replayed = await opened.ended(new.id)
+
+    assert restarted.state is State.SUCCESS
+    again = [State.RESTARTED, State.RUNNING, State.SUCCESS]
+    assert restarted.history_of("wd") == [State.CREATED, State.RUNNING, State.FAILED, *again]
+    assert replayed.history_of("wd") == [*restarted.history_of("wd"), *again]
+    for ended in (restarted, replayed):
+        assert ended.attempts_of("wd") == [State.SUCCESS]
+        assert ended.outputs_of("one") == {"value": "0"}
+
+
+async def test_a_replay_from_a_flowable_goes_on_in_it() -> None:
+    tasks = f"[{{id: t, type: {C}.log.Log, message: x}}]"
+    source = flow(f"  - {{id: seq, type: {C}.flow.Sequential, tasks: {tasks}}}")
+    with anyio.fail_after(10):
+        async with bench(source) as opened:
+            first = await opened.ended(await opened.start())
+            new = await opened.engine.replay(first.execution.id, first.run("seq").id)
+            ended = await opened.ended(new.id)
+
+    done = [State.RUNNING, State.SUCCESS]
+    assert ended.history_of("seq") == [State.CREATED, *done, *done]
+    assert ended.history_of("t") == [State.CREATED, State.SUBMITTED, *done]
+
+
+async def test_a_replay_from_the_start_keeps_the_variables() -> None:
+    source = flow(
+        f"  - {{id: s, type: {C}.execution.SetVariables, variables: {{n: '{{{{ vars.n + 1 }}}}'}}}}"
+    ).replace("tasks:", "variables: {n: 0}\ntasks:")
+    with anyio.fail_after(10):
+        async with bench(source) as opened:
+            first = await opened.ended(await opened.start())
+            new = await opened.engine.replay(first.execution.id)
+            ended = await opened.ended(new.id)
+
+    assert (first.execution.variables or {})["n"] == "1"
+    assert (ended.execution.variables or {})["n"] == "11"

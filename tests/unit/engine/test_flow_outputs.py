@@ -86,8 +86,7 @@ async def test_an_output_that_cannot_be_rendered_leaves_none_at_all() -> None:
     assert found.outputs is None
     assert found.error is not None
     assert found.error.startswith(
-        "Failed to render output values: Unable to find `nope` used in the expression "
-        "`{{ outputs.nope.value }}` at line 1"
+        "Unable to find `nope` used in the expression `{{ outputs.nope.value }}` at line 1"
     )
     assert "outputs.n.value" in found.error
 
@@ -108,9 +107,7 @@ async def test_a_wrong_type_fails_even_if_the_output_is_optional() -> None:
     found = await rendered('  - {id: n, type: INT, required: false, value: "x"}')
 
     assert found.outputs is None
-    assert found.error == (
-        'Failed to render output values: Invalid value for output `n`. Cause: For input string: "x"'
-    )
+    assert found.error == ('Invalid value for output `n`. Cause: For input string: "x"')
 
 
 async def test_null_counts_as_empty_text() -> None:

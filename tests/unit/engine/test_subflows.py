@@ -225,3 +225,108 @@ async def test_a_restart_runs_only_the_failed_batches_again() -> None:
     assert ended.state is State.SUCCESS
     assert ended.outputs_of("end") == {"value": '{got:"0a"}\n{got:"1b"}\n'}
     assert [each.history.count(State.RUNNING) for each in children] == [1, 2]
+
+
+async def test_a_child_that_cannot_be_started_fails_whatever_is_allowed() -> None:
+    ended = await run_flow(flow(f"  - {{id: s, {SUB}, allowFailure: true}}"))
+
+    assert ended.history_of("s") == [State.CREATED, State.FAILED]
+    assert ended.state is State.FAILED
+
+
+async def test_a_condition_that_fails_is_an_attempt_of_a_task_of_the_executor() -> None:
+    ended = await run_flow(
+        flow(
+            f"""
+  - id: each
+    type: {C}.flow.Parallel
+    tasks:
+      - {{id: s, {SUB}, runIf: "{{{{ nope.x }}}}"}}
+      - {{id: l, type: {C}.log.Log, message: x, runIf: "{{{{ nope.x }}}}"}}
+"""
+        )
+    )
+
+    assert ended.attempts_of("s") == [State.FAILED]
+    assert ended.attempts_of("l") == []
+
+
+async def test_a_child_knows_the_value_of_the_loop_that_started_it() -> None:
+    source = flow(
+        f"  - {{id: each, type: {C}.flow.ForEach, values: [a], tasks: [{{id: s, {SUB}}}]}}"
+    )
+    child = flow(
+        f"  - {{id: t, type: {C}.debug.Return, format: "
+        '"{{ trigger.taskRunValue }} {{ trigger.taskRunIteration }}"}',
+        name="child",
+    )
+    async with bench(source, child) as opened:
+        await opened.ended(await opened.start())
+        [below] = await opened.executions_of("child")
+
+    assert below.outputs_of("t") == {"value": "a 0"}
+
+
+async def test_a_child_that_ended_early_gives_its_outputs_to_its_parent_all_the_same() -> None:
+    child = flow(
+        f"""
+  - {{id: t, type: {C}.debug.Return, format: v}}
+  - {{id: x, type: {C}.execution.Exit, state: WARNING}}
+""",
+        "outputs: [{id: o, type: STRING, value: '{{ outputs.t.value }}'}]",
+        name="child",
+    )
+    async with bench(flow(f"  - {{id: s, {SUB}}}"), child) as opened:
+        ended = await opened.ended(await opened.start())
+        [below] = await opened.executions_of("child")
+
+    assert below.outputs is None
+    assert ended.outputs_of("s")["outputs"] == {"o": "v"}
+
+
+async def test_outputs_of_the_task_see_the_tasks_of_the_child() -> None:
+    source = flow(f"  - {{id: s, {SUB}, outputs: {{x: '{{{{ outputs.t.value }}}}!'}}}}")
+    child = flow(f"  - {{id: t, type: {C}.debug.Return, format: v}}", name="child")
+    ended = await run_flow(source, child)
+
+    assert ended.outputs_of("s")["outputs"] == {"x": "v!"}
+
+
+async def test_outputs_of_batches_are_kept_as_they_were_rendered() -> None:
+    source = flow(
+        f"""
+  - {{id: w, type: {C}.storage.Write, content: "1\\n"}}
+  - id: fi
+    type: {C}.flow.ForEachItem
+    items: "{{{{ outputs.w.uri }}}}"
+    namespace: tests
+    flowId: child
+  - {{id: r, type: {C}.debug.Return, format: "{{{{ read(outputs.fi_merge.subflowOutputs) }}}}"}}
+"""
+    )
+    child = flow(
+        f"  - {{id: t, type: {C}.log.Log, message: x}}",
+        "outputs: [{id: n, type: INT, value: '{{ 4 }}'}]",
+        name="child",
+    )
+    ended = await run_flow(source, child)
+
+    assert ended.outputs_of("r") == {"value": '{n:"4"}\n'}
+
+
+async def test_labels_of_batches_do_not_see_the_batch() -> None:
+    source = flow(
+        f"""
+  - {{id: w, type: {C}.storage.Write, content: "1\\n"}}
+  - id: fi
+    type: {C}.flow.ForEachItem
+    items: "{{{{ outputs.w.uri }}}}"
+    namespace: tests
+    flowId: child
+    labels: {{n: "{{{{ taskrun.iteration }}}}"}}
+"""
+    )
+    child = flow(f"  - {{id: t, type: {C}.log.Log, message: x}}", name="child")
+    ended = await run_flow(source, child)
+
+    assert ended.history_of("fi_items") == [State.CREATED, State.FAILED]
