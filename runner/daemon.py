@@ -17,7 +17,6 @@ from itertools import chain, repeat
 from pathlib import Path
 
 import anyio
-import anyio.abc
 import anyio.to_thread
 import structlog
 from aiohttp import web
@@ -92,7 +91,7 @@ async def serve(
             group.start_soon(_stop_on_signal, stop)
             group.start_soon(keep_watchdog, settings.environ)
             await group.start(services.triggers.run, name="triggers")
-            recovered = await _recover(services, group)
+            recovered, leftovers = await _recover(services)
             group.start_soon(_follow_flows, services, name="flows of triggers")
             group.start_soon(services.folder.watch, name="watch flows")
             group.start_soon(_keep_within, services, name="retention")
@@ -108,6 +107,7 @@ async def serve(
                 )
                 gc.freeze()
                 gc.enable()
+                group.start_soon(_clean_up, services, leftovers, name="clean up")
                 with _published(settings.state_dir / "address", address):
                     notify("READY=1", settings.environ)
                     task_status.started(port)
@@ -119,17 +119,15 @@ async def serve(
     log.info("daemon.stopped")
 
 
-async def _recover(services: Services, group: anyio.abc.TaskGroup) -> list[str]:
-    """Go on with what an earlier daemon left; what nothing goes on with is removed."""
+async def _recover(services: Services) -> tuple[list[str], Leftovers]:
+    """Go on with what an earlier daemon left: the executions, and what is to be removed now."""
     engine, folder = services.engine, services.settings.tmp_dir
     leftovers = await anyio.to_thread.run_sync(Leftovers.below, folder)
     if leftovers.folders:
         ended = await end_processes(folder)
         if ended:
             log.warning("daemon.processes_ended", count=ended)
-    recovered = await engine.recover(leftovers=leftovers)
-    group.start_soon(_clean_up, services, leftovers, name="clean up")
-    return recovered
+    return await engine.recover(leftovers=leftovers), leftovers
 
 
 async def _keep_packages_fresh(services: Services) -> None:

@@ -90,7 +90,13 @@ def served(root: Path, port: int) -> Generator[Served]:
     command = [sys.executable, "-m", "runner", "serve", str(root / "flows")]
     command += ["--port", str(port), "--state-dir", str(root / "state")]
     begin = time.perf_counter()
-    with (root / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+    # As installed: modules are compiled once, not at every start.
+    environ = os.environ | {"PYTHONPYCACHEPREFIX": str(root / "cache")}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with (
+        (root / "log").open("wb") as log,
+        subprocess.Popen(command, stderr=log, env=environ) as process,
+    ):
         while not _answers(port):
             assert process.poll() is None, (root / "log").read_text()
         try:
