@@ -5,6 +5,7 @@
 - ready with 200 flows: from exec to the first answer of /ping
 - idle: proportional memory (PSS), and processor time over a minute
 - a page of 100,000 stored executions, and /metrics with them
+- an edited flow: from saving its file to the next date of its trigger
 - POST to RUNNING at 50 requests a second: from sending to the date at which it began
 - 10,000 executions: how far memory grows, each
 """
@@ -33,6 +34,7 @@ LIMITS = {
     "idle memory, MB": 64,
     "idle processor, %": 0.2,
     "page of stored executions, ms": 100,
+    "edited flow to its next date, s": 0.5,
     "POST to RUNNING p50, ms": 5,
     "POST to RUNNING p99, ms": 20,
     "memory for each execution, KB": 1,
@@ -52,6 +54,11 @@ tasks:
 QUICK = """id: quick
 namespace: bench
 tasks: [{id: one, type: io.kestra.plugin.core.debug.Return, format: "{{ flow.id }}"}]
+"""
+TIMED = """id: timed
+namespace: bench
+triggers: [{{id: yearly, type: io.kestra.plugin.core.trigger.Schedule, cron: "0 0 {0} 1 *"}}]
+tasks: [{{id: one, type: io.kestra.plugin.core.debug.Return, format: "{{{{ flow.id }}}}"}}]
 """
 API = "/api/v1/main"
 
@@ -174,6 +181,27 @@ def millis(daemon: Served, path: str, rounds: int = 15) -> float:
     return statistics.median(taken) * 1000
 
 
+def edit_to_date_s(daemon: Served, file: Path, rounds: int = 7) -> float:
+    """Median seconds from saving a flow to the new date at which its trigger fires next."""
+    taken: list[float] = []
+    for day in range(2, 2 + rounds):
+        half = file.with_name(f".{file.name}")
+        half.write_text(TIMED.format(day))
+        begin = time.perf_counter()
+        half.rename(file)
+        while f"-01-{day:02}T" not in _next_date(daemon):
+            assert time.perf_counter() - begin < 30
+            time.sleep(0.005)
+        taken.append(time.perf_counter() - begin)
+        time.sleep(1)
+    return statistics.median(taken)
+
+
+def _next_date(daemon: Served) -> str:
+    found = daemon("GET", f"{API}/triggers/bench/timed")["results"]
+    return found[0].get("nextExecutionDate") or "" if found else ""
+
+
 def post_to_running(daemon: Served, seconds: int, rate: int = 50) -> list[float]:
     """Milliseconds from sending each request to the moment at which its execution began."""
     sent: list[tuple[float, str]] = []
@@ -241,6 +269,8 @@ def figures(options: argparse.Namespace) -> Iterator[tuple[str, float]]:
             used = daemon.processor_s() - before
             yield "idle memory, MB", daemon.pss_mb()
             yield "idle processor, %", used / options.idle * 100
+            file = root / "flows" / "timed.yaml"
+            yield "edited flow to its next date, s", edit_to_date_s(daemon, file)
             taken = post_to_running(daemon, options.seconds)
             yield "POST to RUNNING p50, ms", taken[len(taken) // 2]
             yield "POST to RUNNING p99, ms", taken[int(len(taken) * 0.99)]
