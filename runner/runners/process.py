@@ -40,6 +40,7 @@ class ProcessRunner:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._turn = anyio.Lock()
         self._host_env = {
             name: value
             for name, value in settings.environ.items()
@@ -66,7 +67,10 @@ class ProcessRunner:
             check_size(command.argv, env)
             if command.main:
                 note(side.outer, command)
-            running = _Running(_start(command, env), cookie, self._settings)
+            # Until a new process has its first turn, everything here stands still: with many of
+            # them at a time that is long, and whoever waits for something else comes in between.
+            async with self._turn:
+                running = _Running(_start(command, env), cookie, self._settings)
             failpoint("process.started")
             code = await running.to_end(emit)
             return Outcome(exit_code=128 - code if code < 0 else code, markers=side.markers())

@@ -63,6 +63,7 @@ class TaskRunners:
         self._timing = timing
         self._lost_after = lost_after
         self._maker = Maker(instance=instance or instance_of(settings))
+        self._process = ProcessRunner(settings)
         self._stack = AsyncExitStack()
         self._group: TaskGroup | None = None
         self._hosts: dict[Endpoint, Host] = {}
@@ -89,7 +90,7 @@ class TaskRunners:
 
     def process(self) -> TaskRunner:
         """The runner that starts local processes."""
-        return ProcessRunner(self._settings)
+        return self._process
 
     def docker(self, options: DockerOptions, warn: Callable[[str], None] = _ignore) -> TaskRunner:
         """A runner that makes containers as `options` say.

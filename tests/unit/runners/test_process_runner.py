@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
@@ -16,6 +17,7 @@ import pytest
 from runner.errors import RunnerUnavailable
 from runner.runners.base import Command, Outcome, Owner, Stream
 from runner.runners.process import ProcessRunner
+from runner.runners.process_tree import descendants
 from runner.settings import Settings
 
 
@@ -276,3 +278,19 @@ async def test_a_disk_that_is_full_is_the_scripts_own_error(
 
     assert outcome.exit_code != 0
     assert "No space left on device" in text
+
+
+async def test_while_many_begin_others_have_their_turn(settings: Settings, tmp_path: Path) -> None:
+    runner, lines = ProcessRunner(settings), Lines()
+    seen = [0]
+
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(runner.run, command(tmp_path, "sleep", "60"), lines)
+        with anyio.fail_after(20):
+            while seen[-1] < 8:
+                await anyio.lowlevel.checkpoint()
+                seen.append(len(descendants(os.getpid())))
+        group.cancel_scope.cancel()
+
+    assert all(now - before <= 1 for before, now in pairwise(seen))
