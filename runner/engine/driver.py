@@ -81,6 +81,8 @@ class Driver:
     async def drive(self) -> bool:
         """Wait for the execution's turn and run it to its end; False if it never began."""
         flow, journal = self.journal.flow, self.journal
+        if journal.execution.closing:
+            return True  # an earlier Eyas has done all of that
         began = await self._turn()
         if began:
             if journal.execution.state in _BEFORE:
@@ -88,7 +90,7 @@ class Driver:
             await self.run_level(
                 self.root, lambda: self.in_order(self.root, flow.tasks), flow.errors, flow.finally_
             )
-        await self._end()
+        await self._end(began)
         return began
 
     async def _turn(self) -> bool:
@@ -131,8 +133,10 @@ class Driver:
         self.after_end = True
         frame = Frame(keeps_going=True, after=True, trail=self.root.trail)
         await self.in_order(frame, self.journal.flow.after_execution)
+        if self.journal.execution.closing:
+            await self.journal.save(execution=replace(self.journal.execution, closing=False))
 
-    async def _end(self) -> None:
+    async def _end(self, began: bool) -> None:
         state = self.ending or guess(run.state for run in self.main_runs(self.root))
         journal = self.journal
         for run_id in self._earlier.values():
@@ -152,10 +156,10 @@ class Driver:
             if rendered.error is not None:
                 journal.log(Level.ERROR, f"Failed to render output values: {rendered.error}")
                 states = (*states, State.FAILED)
-        if outputs is not None:
-            await journal.move(*states, outputs=outputs)
-        else:
-            await journal.move(*states)
+        changes: dict[str, Any] = {} if outputs is None else {"outputs": outputs}
+        if began and journal.flow.after_execution:
+            changes["closing"] = True
+        await journal.move(*states, **changes)
 
     def main_runs(self, frame: Frame) -> list[TaskRun]:
         """The runs of the level's own tasks, without those of its other branches."""

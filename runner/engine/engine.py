@@ -227,7 +227,10 @@ class Engine:
         except NotFound as error:
             journal = Journal(stand_in(execution), execution, self.store, on_state=self.on_state)
             journal.log(Level.ERROR, f"Cannot go on after a restart of Eyas: {error}")
-            await journal.move(State.FAILED)
+            if execution.closing:
+                await journal.save(execution=replace(execution, closing=False))
+            else:
+                await journal.move(State.FAILED)
             return
         runs = await self.store.task_runs(execution.id)
         try:

@@ -147,7 +147,7 @@ class Live:
             with suppress(Exception):  # the store may be what is broken
                 journal.log(Level.ERROR, "Internal error of Eyas: see its own log")
                 await journal.flush()
-                await journal.move(State.FAILED)
+                await journal.move(State.FAILED, closing=False)
         finally:
             self._drivers.pop(journal.execution.id, None)
             self.let_in(journal.flow)

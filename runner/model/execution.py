@@ -113,7 +113,8 @@ class Execution:
 
     `inputs` is None when the flow has none and none were given. `variables` is None until a
     task sets some; then they replace the flow's. `attempt_number` counts executions made by
-    retries of kind CREATE_NEW_EXECUTION and restarts, from 1.
+    retries of kind CREATE_NEW_EXECUTION and restarts, from 1. `closing`: it has ended, and its
+    `afterExecution` is still to be done.
     """
 
     id: str
@@ -131,6 +132,12 @@ class Execution:
     attempt_number: int = 1
     original_created: datetime | None = None
     schedule_date: datetime | None = None
+    closing: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of it is still to be done."""
+        return self.state.is_terminal and not self.closing
 
     @property
     def state(self) -> State:

@@ -57,7 +57,7 @@ class Store(Protocol):
         ...
 
     async def unfinished(self) -> list[Execution]:
-        """The executions that have not ended, in the order in which they were created."""
+        """The executions of which something is to be done, in the order of their creation."""
         ...
 
     async def task_runs(self, execution_id: str) -> list[TaskRun]:

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from runner.model.state import State
+
 _WAITING = ("CREATED", "QUEUED", "PAUSED")
 
 
@@ -53,7 +55,7 @@ def read_figures(db: sqlite3.Connection, store_bytes: int) -> Figures:
     )
     for namespace, flow_id, state, is_ended, count, seconds in db.execute(sql):
         started[namespace, flow_id] = started.get((namespace, flow_id), 0) + count
-        if is_ended:
+        if is_ended or State(state).is_terminal:
             ended.append(Ended(namespace, flow_id, state, count, seconds))
         elif state in _WAITING:
             waiting += count

@@ -71,8 +71,8 @@ class MemoryStore:
             raise NotFound(f"Execution '{execution_id}' not found") from None
 
     async def unfinished(self) -> list[Execution]:
-        """The executions that have not ended, in the order in which they were created."""
-        return [each for each in self._executions.values() if not each.state.is_terminal]
+        """The executions of which something is to be done, in the order of their creation."""
+        return [each for each in self._executions.values() if not each.is_done]
 
     async def task_runs(self, execution_id: str) -> list[TaskRun]:
         """The execution's task runs, in the order in which they were created."""

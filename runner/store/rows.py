@@ -60,7 +60,7 @@ def execution_row(execution: Execution) -> dict[str, Any]:
         "flow_id": execution.flow_id,
         "flow_revision": execution.flow_revision,
         "state": execution.state.value,
-        "ended": int(execution.state.is_terminal),
+        "ended": int(execution.is_done),
         "start_date": stamp(execution.history.start),
         "end_date": end and stamp(end),
         "trigger_id": cause and storable(cause.id),
@@ -84,6 +84,7 @@ def _execution_body(execution: Execution) -> dict[str, Any]:
         "attempt": execution.attempt_number,
         "created": execution.original_created,
         "schedule": execution.schedule_date,
+        **({"closing": True} if execution.closing else {}),
     }
 
 
@@ -109,6 +110,7 @@ def execution_from(
         attempt_number=fields["attempt"],
         original_created=fields["created"],
         schedule_date=fields["schedule"],
+        closing=fields.get("closing", False),
     )
 
 

@@ -153,7 +153,7 @@ class SqliteStore:
         return await self.state.read(partial(_execution, execution_id))
 
     async def unfinished(self) -> list[Execution]:
-        """The executions that have not ended, in the order in which they were created."""
+        """The executions of which something is to be done, in the order of their creation."""
 
         def work(db: sqlite3.Connection) -> list[Execution]:
             sql = f"SELECT {_EXECUTION} FROM executions WHERE ended = 0 ORDER BY number"

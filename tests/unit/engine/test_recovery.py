@@ -82,6 +82,32 @@ async def test_a_lost_script_runs_again_and_ended_tasks_do_not(tmp_path: Path) -
     assert ended.history == [State.CREATED, State.RUNNING, State.SUCCESS]
 
 
+async def test_what_comes_after_an_execution_is_done_after_a_crash(tmp_path: Path) -> None:
+    source = flow(
+        f"  - {{id: main, type: {C}.log.Log, message: m}}",
+        f"""
+afterExecution:
+  - {{id: first, type: {C}.debug.Return, format: first}}
+  - {{id: lost, {SCRIPT}, script: echo}}
+  - {{id: last, type: {C}.debug.Return, format: "{{{{ execution.state }}}}"}}
+""",
+    )
+    machine = Machine(tmp_path, source)
+    with anyio.fail_after(10):
+        async with machine.engine(FakeRunner(answer=endless)) as opened:
+            execution_id = await opened.start()
+            before = await opened.until_task(execution_id, "lost", State.RUNNING)
+        ended = await machine.after_crash(execution_id)
+        async with machine.engine() as opened:
+            assert await opened.engine.recover() == []
+
+    assert before.state is State.SUCCESS
+    assert ended.execution.history == before.execution.history
+    assert ended.run("first") == before.run("first")
+    assert ended.attempts_of("lost") == [State.FAILED, State.SUCCESS]
+    assert ended.outputs_of("last") == {"value": "SUCCESS"}
+
+
 async def test_what_is_lost_again_and_again_fails(tmp_path: Path) -> None:
     source = flow(
         f"  - {{id: s, {SCRIPT}, script: echo}}",
