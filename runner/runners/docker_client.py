@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, S
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import aiohttp
 import anyio
@@ -201,9 +201,14 @@ class Engine:
             return False
         return True
 
-    async def kill_events(self, container: str, since: float, until: float) -> int:
-        """How many signals the engine sent to a container between two unix times."""
-        filters = json.dumps({"container": [container], "event": ["kill"]})
+    async def events(
+        self, container: str, name: Literal["kill", "oom"], since: float, until: float
+    ) -> int:
+        """How often something happened to a container between two unix times.
+
+        `kill`: the engine sent it a signal; `oom`: it lacked memory.
+        """
+        filters = json.dumps({"container": [container], "event": [name]})
         params = {"since": f"{since:.9f}", "until": f"{until:.9f}", "filters": filters}
         async with self.request("GET", "events", params=params) as response:
             text = await self._asked("events", response.text())

@@ -16,6 +16,10 @@ _ENGINE_GOES_TRIES = 8
 _ENGINE_GOES_PAUSE_S = 0.25
 """An engine that is being stopped may still answer for a while (reliability B1)."""
 
+_MEMORY_TRIES = 4
+_MEMORY_PAUSE_S = 0.25
+"""The kernel tells the engine of an end and of a lack of memory in two ways: either may be late."""
+
 
 async def judged(
     engine: Engine,
@@ -53,6 +57,8 @@ async def judged(
             reason="killed_outside",
             hint="the container was killed by somebody else",
         )
+    if code == 137 and options.memory is not None and await _lacked(engine, container, started):
+        return Outcome(exit_code=code, reason="oom", hint=_out_of_memory(options))
     if code == 0:
         return Outcome(exit_code=0, details={"containerId": container.id})
     return Outcome(exit_code=code, hint=_advice(code, options.image or ""))
@@ -77,9 +83,21 @@ async def _was_signalled(engine: Engine, container: Container, started: float) -
     """Whether the engine was told to signal the container; we did not."""
     try:
         # The clock of a remote engine may be a little off.
-        return await engine.kill_events(container.id, started - 60, time.time()) > 0
+        return await engine.events(container.id, "kill", started - 60, time.time()) > 0
     except EngineGone:
         return True
+
+
+async def _lacked(engine: Engine, container: Container, started: float) -> bool:
+    """Whether the container lacked memory, told of too late for the engine's note of its end."""
+    for _ in range(_MEMORY_TRIES):
+        try:
+            if await engine.events(container.id, "oom", started - 60, time.time()):
+                return True
+        except EngineGone:
+            return False
+        await anyio.sleep(_MEMORY_PAUSE_S)
+    return False
 
 
 async def _is_stopping(engine: Engine) -> bool:
