@@ -76,7 +76,7 @@ class EngineHost:
         """Do the work of the runnable `task` as that of the attempt that `ctx` stands for."""
         registered = load(task.type)
         if registered is None or registered.kind is not Kind.RUNNABLE:
-            raise TaskFailed(f"The templated task must be a runnable task, not '{task.type}'")
+            raise TaskFailed("The templated task must be a runnable task")
         if not isinstance(ctx, Context):
             raise TypeError(f"{type(ctx)} is not the engine's own context")
         return await registered.work(ctx.standing_for(task))

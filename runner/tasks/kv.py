@@ -20,6 +20,7 @@ from runner.storage.kv import KvType
 from runner.tasks.context import Result, RunContext
 from runner.tasks.globs import Matches, glob
 from runner.tasks.host import host_of
+from runner.tasks.json_array import read_value
 from runner.tasks.needed import needed_text
 from runner.tasks.registry import task
 
@@ -162,8 +163,6 @@ async def _value(ctx: RunContext) -> Any:
 
 def _converted(value: Any, kind: KvType | None) -> Any:
     """A text as the type that the task names; values that are no text stay."""
-    if kind is KvType.STRING and isinstance(value, int | float):
-        return java_text(value)
     if kind is None or not isinstance(value, str):
         return value
     try:
@@ -175,7 +174,7 @@ def _converted(value: Any, kind: KvType | None) -> Any:
 def _read(text: str, kind: KvType) -> Any:
     match kind:
         case KvType.NUMBER:
-            number = read_json(text)
+            number = read_value(text)
             if isinstance(number, bool) or not isinstance(number, int | float):
                 raise ValueError(f"Cannot deserialize value of type number from `{text}`")
             return number
@@ -188,7 +187,7 @@ def _read(text: str, kind: KvType) -> Any:
             duration: timedelta = read_duration(text)
             return duration_text(duration)
         case KvType.JSON:
-            return read_json(text)
+            return read_value(text)
         case KvType.STRING:
             return text
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import anyio.to_thread
 
-from runner.errors import TaskFailed
-from runner.model.execution import new_id
+from runner.errors import NotFound, TaskFailed
+from runner.model.execution import Level, new_id
 from runner.model.jsons import read_json
 from runner.storage.files import NamespaceFiles
 from runner.tasks.context import Result, RunContext
@@ -25,6 +26,8 @@ async def upload(ctx: RunContext) -> Result | None:
     """Store files of the working directory (`files`) or by URI (`filesMap`) in a namespace."""
     files = ctx.storage.namespace_files(await needed_text(ctx, "namespace"))
     conflict = await ctx.text("conflict") or "OVERWRITE"
+    if not {"files", "filesMap"}.intersection(ctx.task.properties):
+        raise TaskFailed("files or filesMap is required")
     folder = (await ctx.text("destination") or "/").strip("/")
     prefix = f"{folder}/" if folder else ""
     sources = {**await _local(ctx), **await _mapped(ctx)}
@@ -52,10 +55,12 @@ async def _local(ctx: RunContext) -> dict[str, Path]:
         return {}
     folder = ctx.shared_dir
     if folder is None:
-        raise TaskFailed(
-            "`files` names files of a working directory: "
-            "put the task into a WorkingDirectory, or use `filesMap`"
+        # A task by itself has a folder of its own in Kestra, with nothing in it.
+        ctx.log(
+            Level.DEBUG,
+            "`files` names files of a working directory: put the task into a WorkingDirectory",
         )
+        return {}
     matches = below(str(folder), patterns)
     return await anyio.to_thread.run_sync(_matching, folder, matches)
 
@@ -76,21 +81,25 @@ async def _mapped(ctx: RunContext) -> dict[str, Path]:
     entries = read_json(entries) if isinstance(entries, str) else entries
     if not isinstance(entries, Mapping):
         raise TaskFailed("filesMap: a map of file names to storage URIs is needed")
-    uris = cast("Mapping[str, str]", entries)
-    return {name: await stored(ctx, uri) for name, uri in uris.items()}
+    found: dict[str, Path] = {}
+    for name, uri in cast("Mapping[str, str]", entries).items():
+        # Kestra passes over what is not there.
+        with suppress(NotFound):
+            found[name] = await stored(ctx, uri)
+    return found
 
 
 @task("io.kestra.plugin.core.namespace.DownloadFiles")
 async def download(ctx: RunContext) -> Result | None:
     """Store copies of namespace files that match as files of the task run."""
     files = ctx.storage.namespace_files(await needed_text(ctx, "namespace"))
-    folder = (await ctx.text("destination") or "").rstrip("/")
     wanted = await _wanted(ctx, files)
     uris: dict[str, str] = {}
     for path in wanted:
         name = f"{new_id()}-{Path(path).name}"
         put = partial(ctx.storage.put, ctx.execution, ctx.task_run, name, files.path(path))
-        uris[f"{folder}/{path}"] = await anyio.to_thread.run_sync(put)
+        # Wherever they are stored (`destination`), the keys are the names in the namespace.
+        uris[f"/{path}"] = await anyio.to_thread.run_sync(put)
     ctx.count("downloaded", len(wanted))
     return Result(outputs={"files": uris})
 

@@ -73,11 +73,11 @@ async def _uris(ctx: RunContext) -> list[str]:
     try:
         items: Any = read_json(given) if isinstance(given, str) else given
     except ValueError as error:
-        raise TaskFailed(f"files: {error}") from error
+        raise TaskFailed(f"Invalid `files`: {error}") from error
     if not isinstance(items, list) or not all(
         isinstance(item, str) for item in cast("list[Any]", items)
     ):
-        raise TaskFailed("files: a list of storage URIs is needed")
+        raise TaskFailed("Invalid `files`: a list of storage URIs is needed")
     return cast("list[str]", items)
 
 

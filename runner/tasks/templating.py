@@ -19,7 +19,7 @@ async def templated_task(ctx: RunContext) -> Result | None:
     try:
         inner = host.read_task(text)
     except FlowInvalid as error:
-        raise TaskFailed(f"spec: {error}") from error
+        raise TaskFailed(f"Invalid spec: {error}") from error
     if inner.type == _OWN_TYPE:
-        raise TaskFailed("The templated task cannot be of type 'TemplatedTask'")
+        raise TaskFailed(f"The templated task cannot be of type '{_OWN_TYPE}'")
     return await host.run_task(ctx, inner)

@@ -261,7 +261,7 @@ async def test_a_templated_task_does_what_its_text_says(tmp_path: Path) -> None:
 
 
 async def test_a_templated_task_is_not_another_one(tmp_path: Path) -> None:
-    with pytest.raises(TaskFailed, match="cannot be of type 'TemplatedTask'"):
+    with pytest.raises(TaskFailed, match=r"cannot be of type 'io\.kestra\."):
         await run(
             tmp_path,
             FakeHost(),

@@ -219,3 +219,30 @@ async def test_each_loop_value_has_a_state_of_its_own(flows: Flows) -> None:
 
     assert (ended.outputs["g"] or {})["count"] == 2
     assert (ended.outputs["none"] or {})["count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "reason"),
+    [
+        ("NUMBER", "abc", "Unrecognized token 'abc': was expecting (JSON String, Number, Array"),
+        ("JSON", "{x", "Unexpected character ('x' (code 120)): was expecting double-quote to"),
+        ("JSON", "[1, 2", "Unexpected end-of-input: expected close marker for Array (start marker"),
+    ],
+)
+async def test_a_text_that_is_no_json_fails_in_the_words_of_kestra(
+    flows: Flows, kind: str, text: str, reason: str
+) -> None:
+    ended = await flows.run(
+        f"  - {{id: s, type: core.kv.Set, key: k, value: '{text}', kvType: {kind}}}"
+    )
+
+    assert ended.error("s").startswith(reason)
+    assert ended.error("s").endswith("column: 2]" if text == "{x" else f"{len(text) + 1}]")
+
+
+async def test_a_number_stays_one_although_a_text_was_asked_for(flows: Flows) -> None:
+    await flows.run('  - {id: s, type: core.kv.Set, key: k, value: "{{ 5 }}", kvType: STRING}')
+
+    entry = flows.kv.entry("a.b", "k")
+    assert entry is not None
+    assert entry.value == 5

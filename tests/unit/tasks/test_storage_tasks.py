@@ -274,7 +274,7 @@ async def test_namespace_files_go_up_and_down_and_away(flows: Flows) -> None:
     files = outputs(ended, "down")["files"]
     assert list(files) == ["/d/one.txt"]
     assert flows.text(files["/d/one.txt"]) == "uploaded"
-    assert list(outputs(ended, "into")["files"]) == ["/x/other.txt"]
+    assert list(outputs(ended, "into")["files"]) == ["/other.txt"]
     assert ended.measured("down") == {"downloaded": 1}
     assert ended.measured("del") == {"deleted": 1}
     left = flows.storage.namespace_files("a.b")
@@ -333,9 +333,17 @@ async def test_files_of_a_working_directory_are_uploaded_and_local_files_come_an
     assert flows.text(uris["c.csv"]) == "three"
 
 
-async def test_uploading_local_files_needs_a_working_directory(flows: Flows) -> None:
+async def test_a_task_by_itself_has_no_files_to_upload(flows: Flows) -> None:
     ended = await flows.run(
-        '  - {id: up, type: core.namespace.UploadFiles, namespace: a.b, files: ["*"]}'
+        """
+  - {id: up, type: core.namespace.UploadFiles, namespace: a.b, files: ["*"]}
+  - id: gone
+    type: core.namespace.UploadFiles
+    namespace: a.b
+    filesMap: {"x.txt": "kestra:///a/b/f/nothing.txt"}
+  - {id: none, type: core.namespace.UploadFiles, namespace: a.b}
+"""
     )
 
-    assert "WorkingDirectory" in ended.error("up")
+    assert flows.storage.namespace_files("a.b").list() == []
+    assert ended.error("none") == "files or filesMap is required"
