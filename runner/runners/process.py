@@ -14,6 +14,7 @@ import anyio.to_thread
 from runner.errors import RunnerUnavailable
 from runner.failpoints import failpoint
 from runner.runners.base import Command, Emit, Outcome, Stream
+from runner.runners.cgroup import Cell, own_cgroup
 from runner.runners.intents import note
 from runner.runners.limits import check_size
 from runner.runners.process_tree import (
@@ -41,6 +42,7 @@ class ProcessRunner:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._turn = anyio.Lock()
+        self._cgroup = own_cgroup()
         self._host_env = {
             name: value
             for name, value in settings.environ.items()
@@ -56,12 +58,13 @@ class ProcessRunner:
         """Run `command` to its end and return how it ended; see `TaskRunner.run`.
 
         On cancellation the process group and all descendants get SIGTERM, then SIGKILL after
-        `stop_grace`. After a normal end whatever is left of the group is killed too.
+        `stop_grace`; so has the cgroup, where there is one. After a normal end whatever is left of
+        the group is killed too.
 
         Raises:
             RunnerUnavailable: no such program, no permission, too large, no memory.
         """
-        with SideFolder(self._settings.tmp_dir) as side:
+        with SideFolder(self._settings.tmp_dir) as side, Cell(self._cgroup) as cell:
             cookie = f"EYAS_SIDE_FILE={side.file}"
             env = self._environment(command, side)
             check_size(command.argv, env)
@@ -70,7 +73,7 @@ class ProcessRunner:
             # Until a new process has its first turn, everything here stands still: with many of
             # them at a time that is long, and whoever waits for something else comes in between.
             async with self._turn:
-                running = _Running(_start(command, env), cookie, self._settings)
+                running = _Running(_start(command, env), cookie, cell, self._settings)
             failpoint("process.started")
             code = await running.to_end(emit)
             return Outcome(exit_code=128 - code if code < 0 else code, markers=side.markers())
@@ -120,9 +123,13 @@ def _advice(command: Command, error: OSError) -> str:
 class _Running:
     """A process that was started, until it has ended and its pipes are closed."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], cookie: str, settings: Settings) -> None:
+    def __init__(
+        self, popen: subprocess.Popen[bytes], cookie: str, cell: Cell, settings: Settings
+    ) -> None:
+        cell.take(popen.pid)
         self._popen = popen
         self._cookie = cookie
+        self._cell = cell
         self._stop_grace_s = settings.stop_grace.total_seconds()
         self._pipe_grace_s = settings.pipe_grace.total_seconds()
         self._exited = anyio.Event()
@@ -225,6 +232,7 @@ class _Running:
 
     def _kill_rest(self, known: list[Process]) -> None:
         """Kill the group, even if its leader has gone, and what left the group."""
+        self._cell.kill()
         rest = [*known, *descendants(self._popen.pid), *carriers(self._cookie)]
         signal_group(self._popen.pid, signal.SIGKILL)
         signal_each(rest, signal.SIGKILL)
