@@ -218,7 +218,9 @@ def _join(value: Json, separator: Json, env: Env) -> Json:
 
 
 def _transpose(value: Json, env: Env) -> Json:
-    rows = [items_of(row) if is_array(row) else [] for row in _values(value)]
+    rows = [items_of(row) for row in _values(value) if is_array(row)]
+    if len(rows) < len(list(_values(value))):
+        raise JqError("Only a list of lists can be transposed")
     width = max((len(row) for row in rows), default=0)
     env.budget.spend_items(width * len(rows))
     return [[row[column] if column < len(row) else None for row in rows] for column in range(width)]

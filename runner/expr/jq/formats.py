@@ -92,7 +92,7 @@ def _tsv(value: Json) -> str:
     )
 
 
-_HTML = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "'": "&#39;", '"': "&quot;"}
+_HTML = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "'": "&apos;", '"': "&quot;"}
 
 
 def _html(value: Json) -> str:

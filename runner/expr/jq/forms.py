@@ -201,7 +201,7 @@ class Assign(Node):
 
 
 class Update(Node):
-    """`target |= source`: the first result replaces the value, none at all removes it."""
+    """`target |= source`: the first result replaces the value."""
 
     def __init__(self, target: Node, source: Node) -> None:
         self.target = target
@@ -217,7 +217,7 @@ class Update(Node):
                 result = indexing.set_path(result, path, new, env.budget)
                 break
             else:
-                result = indexing.delete_paths(result, [path], env.budget)
+                raise JqError("The right side of |= gives nothing")
         yield result
 
 

@@ -266,11 +266,7 @@ class _Parser(Tokens):
             self.advance()
             return tree.RecurseAll()
         if self.kind == "variable":
-            name = self.advance()
-            if name == "$__loc__":
-                line = self.text.count("\n", 0, self.start) + 1
-                return tree.Literal({"file": "<top-level>", "line": line})
-            return calls.Variable(name[1:])
+            return calls.Variable(self.advance()[1:])
         if self.kind == "name":
             return self.word()
         return self.bracketed()
@@ -336,7 +332,7 @@ class _Parser(Tokens):
                 node = tree.Index(node, tree.Literal(self.advance()[1:]))
             elif self.at("?"):
                 self.advance()
-                node = tree.Try(node, None)
+                node = tree.optional(node)
             elif self.at("."):
                 self.advance()
                 if self.kind == "string":
@@ -385,7 +381,10 @@ class _Parser(Tokens):
         if self.take(":"):
             return key, self.field_value()
         if isinstance(key, (tree.Literal, tree.Text)):
-            return key, tree.Index(tree.Identity(), key)
+            # What is no object has nothing under the name: `{a}` of a list is `{"a": null}`.
+            return key, tree.Alternative(
+                tree.Try(tree.Index(tree.Identity(), key), None), tree.Literal(None)
+            )
         raise self.unexpected()
 
     def field_value(self) -> tree.Node:
@@ -454,4 +453,8 @@ def _paired(text: str) -> str:
 def _number(text: str) -> Json:
     if len(text) > 1000:
         raise JqSyntax("a number has too many digits")
-    return int(text) if text.isdigit() else float(text)
+    if not text.isdigit():
+        return float(text)
+    if int(text) >= 2**63:
+        raise JqSyntax(f"the number {text[:40]} is too large")
+    return int(text)

@@ -35,17 +35,16 @@ def _paths(env: Env, value: Json, arguments: Arguments) -> Iterator[Json]:
     for path, found in RecurseAll().paths(env, (), value):
         if not path:
             continue
-        if arguments:
-            wanted = any(truth(result) for result in arguments[0].run(env, found))
-        else:
-            wanted = found is not None
-        if wanted:
-            yield list(path)
+        # `paths(f)` gives a path once for each result of `f` that is true.
+        results = arguments[0].run(env, found) if arguments else (found is not None,)
+        for result in results:
+            if truth(result):
+                yield list(path)
 
 
 def _leaf_paths(env: Env, value: Json, _: Arguments) -> Iterator[Json]:
     for path, found in RecurseAll().paths(env, (), value):
-        if path and not is_container(found):
+        if path and found is not None and not is_container(found):
             yield list(path)
 
 

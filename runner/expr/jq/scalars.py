@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -74,7 +75,6 @@ _MATHS: dict[str, Callable[[float], float]] = {
     "sinh": math.sinh,
     "cosh": math.cosh,
     "tanh": math.tanh,
-    "fabs": abs,
 }
 for _name, _function in _MATHS.items():
     _math(_name, _function)
@@ -163,6 +163,25 @@ def _split(value: Json, separator: Json, _: Env) -> Json:
     return values.split(value, separator)
 
 
+_ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def _time_text(value: Json) -> Json:
+    if not is_number(value):
+        raise JqError(f"todateiso8601 input must be a number, not {shown(value)}")
+    try:
+        return time.strftime(_ISO_8601, time.gmtime(math.floor(cast("float", value))))
+    except (OverflowError, ValueError, OSError):
+        raise JqError(f"{shown(value)} is no time") from None
+
+
+def _seconds_of(value: Json) -> Json:
+    try:
+        return calendar.timegm(time.strptime(_text_of(value, "fromdateiso8601"), _ISO_8601))
+    except ValueError:
+        raise JqError(f"{shown(value)} is no time like 2024-03-05T06:07:08Z") from None
+
+
 _affix("startswith", str.startswith)
 _affix("endswith", str.endswith)
 one("ltrimstr", _trimmed(str.removeprefix))
@@ -191,6 +210,8 @@ _SIMPLE: dict[str, Callable[[Json, Env], Json]] = {
     ),
     "isfinite": lambda value, _: is_number(value) and not math.isinf(cast("float", value)),
     "now": lambda value, _: time.time(),
+    "todateiso8601": lambda value, _: _time_text(value),
+    "fromdateiso8601": lambda value, _: _seconds_of(value),
 }
 for _name, _single in _SIMPLE.items():
     simple(_name, _single)

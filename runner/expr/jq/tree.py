@@ -167,6 +167,8 @@ class Text(Node):
 class Index(Node):
     """`target[key]`."""
 
+    __match_args__ = ("target", "key")
+
     def __init__(self, target: Node, key: Node) -> None:
         self.target = target
         self.key = key
@@ -214,6 +216,8 @@ class Slice(Node):
 
 class Iterate(Node):
     """`target[]`."""
+
+    __match_args__ = ("target",)
 
     def __init__(self, target: Node) -> None:
         self.target = target
@@ -270,6 +274,17 @@ class Try(Node):
         yield from self.handler.paths(env, (), caught)
 
 
+def optional(node: Node) -> Node:
+    """Give `node?`: after `a.b` or `a[]` it is about the last step only, not about `a`."""
+    match node:
+        case Index(target, Literal() as key):
+            return Pipe(target, Try(Index(Identity(), key), None))
+        case Iterate(target):
+            return Pipe(target, Try(Iterate(Identity()), None))
+        case _:
+            return Try(node, None)
+
+
 class Pipe(Node):
     """`left | right`."""
 
@@ -312,28 +327,22 @@ class Alternative(Node):
         self.right = right
 
     def run(self, env: Env, value: Json) -> Iterator[Json]:
-        """Errors of the left side count as nothing."""
+        """Give the results; unlike in the first jq, errors of the left side are errors."""
         found = False
-        try:
-            for result in self.left.run(env, value):
-                if truth(result):
-                    found = True
-                    yield result
-        except JqError:
-            pass
+        for result in self.left.run(env, value):
+            if truth(result):
+                found = True
+                yield result
         if not found:
             yield from self.right.run(env, value)
 
     def paths(self, env: Env, path: Path, value: Json) -> Iterator[Located]:
         """Give the places of the side that counts."""
         found = False
-        try:
-            for entry in self.left.paths(env, path, value):
-                if truth(entry[1]):
-                    found = True
-                    yield entry
-        except JqError:
-            pass
+        for entry in self.left.paths(env, path, value):
+            if truth(entry[1]):
+                found = True
+                yield entry
         if not found:
             yield from self.right.paths(env, path, value)
 
