@@ -35,14 +35,14 @@ def attribute(holder: object, key: object, node: Node, object_node: Node) -> obj
 
     Raises:
         Missing: there is no such key, index or attribute, or `holder` is null.
-        Fault: the key is null.
+        Fault: the key of a map is null, or a number where its keys are strings.
     """
     if holder is None:
         raise _of_null(key, node, object_node)
     if is_map(holder):
         return _entry(holder, key, node)
     if key is None:
-        raise Fault("The key in [ ] is null", node.pos)
+        raise Missing("null", node, holder)
     name = key if isinstance(key, str) else string_form(key, Budget())
     if is_items(holder) and not isinstance(holder, View):
         if _INDEX.fullmatch(name):
@@ -81,6 +81,13 @@ def _entry(holder: Mapping[object, object], key: object, node: Node) -> object:
         for own in holder:
             if is_number(own) and own == key:
                 return holder[own]
+        if not is_number(next(iter(holder), None)):
+            shown = string_form(key, Budget())
+            raise Fault(
+                f"The number {shown} is no key of a map with strings as keys",
+                node.pos,
+                hint=f"write ['{shown}'], or make it a string: [x ~ '']",
+            )
     elif is_key(key) and has_key(holder, key):
         return next(item for own, item in holder.items() if kind(own) == kind(key) and own == key)
     raise Missing(string_form(key, Budget()), node, holder)

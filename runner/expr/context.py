@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from runner.errors import RenderFailed
 from runner.expr.faults import Fault, LimitFault
 from runner.expr.limits import MAX_ROUNDS, Budget
+from runner.expr.text import string_form
 from runner.expr.values import class_name, is_text
 
 if TYPE_CHECKING:
@@ -247,6 +248,26 @@ class Arguments:
             return int(max(min(value, _LARGEST), -_LARGEST))
         raise Fault(
             f"{self.called} expects a number as argument '{name}', not {class_name(value)}."
+        )
+
+    def long(self, name: str) -> int | None:
+        """Give an argument that is a `Long`; None when it is absent or null.
+
+        Kestra takes nothing else here: literals are one and what is made of them, while an
+        integer out of data is an `Integer`.
+        """
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if isinstance(value, int) and class_name(value) == "java.lang.Long":
+            return int(max(min(value, _LARGEST), -_LARGEST))
+        hint = ""
+        if isinstance(value, int) and not isinstance(value, bool):
+            hint = "a number out of data becomes one when it is multiplied: `x * 1`"
+        raise Fault(
+            f"{self.called} expects a number like 5 as argument '{name}', not the "
+            f"{class_name(value)} {string_form(value, self.context.budget)[:60]}.",
+            hint=hint,
         )
 
     def boolean(self, name: str, default: bool) -> bool:

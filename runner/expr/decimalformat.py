@@ -9,6 +9,7 @@ from runner.expr.faults import Fault
 
 _CONTEXT = Context(prec=5000, rounding=ROUND_HALF_EVEN)
 _MOST_DIGITS = 400
+_ANY_FRACTION = 340  # the empty pattern
 
 
 class _Pattern:
@@ -33,6 +34,8 @@ class _Pattern:
         self.scale = 0
         self.prefix, body, rest = self._affix(text, 0)
         self._number(body)
+        if not text:
+            self.group, self.max_fraction = 3, _ANY_FRACTION
         self.suffix, negative = self._suffix(rest)
         self.negative_prefix, self.negative_suffix = "-" + self.prefix, self.suffix
         if negative is not None:
@@ -77,12 +80,14 @@ class _Pattern:
                 parts.append(text[index:end] or "'")
                 index = end + 1
             elif char in "%‰":
-                if self.scale not in (0, 2 if char == "%" else 3):
+                if self.scale and char in parts:
                     raise Fault("Too many percent/per mille characters in pattern")
                 self.scale = 2 if char == "%" else 3
                 parts.append(char)
             else:
-                parts.append("$" if char == "¤" else char)
+                doubled = char == "¤" and text[index : index + 1] == "¤"
+                index += doubled
+                parts.append("USD" if doubled else "$" if char == "¤" else char)
         return "".join(parts), index
 
     def _number(self, body: str) -> None:
@@ -128,15 +133,28 @@ def format_number(value: int | float, pattern: str) -> str:
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return _around(shape, "∞", value < 0)
-    # Java multiplies in doubles, and then rounds the exact value of the double.
-    scaled = value * 10.0**shape.scale if shape.scale and isinstance(value, float) else None
-    exact = _CONTEXT.create_decimal(value if scaled is None else scaled)
-    if scaled is None:
-        exact = exact.scaleb(shape.scale, _CONTEXT)
+    if isinstance(value, float):
+        # Java multiplies in doubles, and then rounds the exact value of the double.
+        scaled = value * 10.0**shape.scale if shape.scale else value
+        exact = _CONTEXT.create_decimal(scaled)
+        shortest = Decimal(repr(float(scaled)))
+        if scaled == scaled and abs(scaled) != float("inf") and _places(shortest) <= _most(shape):
+            exact = shortest  # nothing to round: its digits are those that are printed
+    else:
+        exact = _CONTEXT.create_decimal(value).scaleb(shape.scale, _CONTEXT)
     negative = exact.is_signed()
     size = exact.copy_abs()
     text = _scientific(shape, size) if shape.exponent_digits else _plain(shape, size)
     return _around(shape, text, negative)
+
+
+def _places(number: Decimal) -> int:
+    return max(0, -int(number.as_tuple().exponent))
+
+
+def _most(shape: _Pattern) -> int:
+    """Give how many digits after the point a number may have without being rounded."""
+    return -1 if shape.exponent_digits else shape.max_fraction
 
 
 def _around(shape: _Pattern, text: str, negative: bool) -> str:

@@ -293,8 +293,8 @@ class ExpressionParser:
 def _number(kind: int, digits: str, pos: int) -> object:
     if "." in digits:
         return float(digits)
-    if len(digits) > 1000:
-        raise SyntaxFault("The number has too many digits", pos)
+    if len(digits.lstrip("0")) > 19 or int(digits) >= 2**63:
+        raise SyntaxFault(f"The number {digits[:40]} is larger than {2**63 - 1}", pos)
     return Long(digits)
 
 

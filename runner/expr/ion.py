@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime
 from typing import cast
 
 from runner.expr.faults import Fault
-from runner.expr.jsontext import write_json
 from runner.expr.limits import MAX_DEPTH, Budget
 from runner.expr.text import decimal_text, double_text, float32_text, int_text, string_form
 from runner.expr.values import (
     Duration,
     Entry,
     Float32,
+    Instant,
+    LocalDateTime,
     Loop,
     is_decimal,
     is_items,
@@ -34,6 +36,7 @@ _ESCAPES = {
     "\x07": "\\a",
     "\x0b": "\\v",
 }
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))}
 
 
 def write_ion(value: object, budget: Budget, depth: int = 0) -> str:
@@ -74,7 +77,18 @@ def _scalar(value: object, budget: Budget) -> str:
     moment = temporal(value)
     if moment is None:
         raise Fault(f"A value of type {type(value).__name__} has no Ion form")
-    return str(moment) if isinstance(moment, Duration) else write_json(moment, budget)
+    return _temporal(moment)
+
+
+def _temporal(moment: Instant | LocalDateTime | date | Duration) -> str:
+    """Give a value of time: a timestamp with milliseconds where Ion has a type for it."""
+    if isinstance(moment, Instant):
+        text = str(Instant(moment.nanos // 1_000_000 * 1_000_000)).removesuffix("Z")
+        return text + ("Z" if "." in text else ".000Z")
+    if isinstance(moment, LocalDateTime):
+        text = moment.json_text()
+        return f'LocalDateTime::"{text.rstrip("0") if "." in text else text}"'
+    return str(moment)
 
 
 def _float(text: str) -> str:
@@ -93,11 +107,7 @@ def _symbol(name: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(
-        _ESCAPES.get(char)
-        or (f"\\x{ord(char):02x}" if ord(char) < 32 or ord(char) == 127 else char)
-        for char in text
-    )
+    return "".join(_ESCAPES.get(char) or _CONTROLS.get(ord(char), char) for char in text)
 
 
 # --- reading
@@ -296,7 +306,7 @@ class _Reader:
         """Read a number or a timestamp."""
         found = self.match(_TIMESTAMP)
         if found:
-            return found.group().removesuffix("T")
+            return _timestamp(found.group())
         found = self.match(_NUMBER)
         if found is None:
             raise self.fail("invalid number")
@@ -309,14 +319,44 @@ class _Reader:
         if digits[:2] in ("0x", "0b"):
             size = int(digits[2:], 16 if digits[1] == "x" else 2)
             return -size if text[0] == "-" else size
-        if "e" in digits or "d" in digits or "." in digits:
-            return float(text.replace("d", "e"))
+        if "e" in digits:
+            return float(text)
+        if "d" in digits or "." in digits:
+            return _decimal(text)
         return int(text)
 
     def lob(self, content: str) -> object:
         """Give a blob as its Base64 text, a clob as its text."""
         clob = _STRING.fullmatch(content.strip())
         return _unescape(clob.group(1)) if clob else "".join(content.split())
+
+
+def _timestamp(text: str) -> object:
+    """Give a timestamp: a date when it is a midnight in UTC, else a moment in milliseconds."""
+    day, _, time = text.partition("T")
+    day = day + "-01" * (2 - day.count("-"))
+    clock, offset = re.fullmatch(r"([\d:.]*)(Z|[+-]\d\d:\d\d)?", time, re.ASCII).groups("")  # type: ignore[union-attr]
+    try:
+        if offset not in ("", "Z", "-00:00", "+00:00"):
+            datetime.fromisoformat(f"{day}T{clock[:12]}{offset}")
+            return (
+                f"{day}T{clock[:12].removesuffix(':00') if clock.count(':') > 1 else clock}{offset}"
+            )
+        if not clock.strip("0:."):
+            return date.fromisoformat(day)
+        whole, _, fraction = clock.partition(".")
+        return Instant.parse(f"{day}T{whole}.{fraction[:3] or '0'}Z")
+    except ValueError:
+        raise ValueError(f"invalid timestamp {text}") from None
+
+
+def _decimal(text: str) -> object:
+    from decimal import Decimal, DecimalException
+
+    try:
+        return Decimal(text.replace("d", "e").removesuffix("."))
+    except DecimalException:
+        raise ValueError(f"invalid decimal {text[:60]}") from None
 
 
 def _unescape(text: str) -> str:

@@ -313,15 +313,25 @@ def is_in(left: object, right: object, budget: Budget) -> bool:
     """`isIn`: string forms among the items of a list, or the keys and values of a map."""
     if left is None or right is None:
         return False
-    if is_collection(right):
-        choices = list(right)
-    elif is_map(right):
-        choices = [*right.keys(), *right.values()]
-    else:
-        return False
-    budget.spend_items(len(choices))
     wanted = string_form(left, budget)
-    return any(string_form(choice, budget) == wanted for choice in choices)
+    if is_collection(right):
+        budget.spend_items(len(right))
+        forms = [_form(item, budget) for item in right]  # each of them, even after a match
+        return wanted in forms
+    if is_map(right):
+        budget.spend_items(len(right))
+        return any(
+            string_form(key, budget) == wanted or _form(item, budget) == wanted
+            for key, item in right.items()
+        )
+    return False
+
+
+def _form(value: object, budget: Budget) -> str:
+    """Give the string form of something that `isIn` looks at, which null has not."""
+    if value is None:
+        raise Fault("isIn can not compare with a null in a list or map")
+    return string_form(value, budget)
 
 
 def truth(value: object) -> bool:

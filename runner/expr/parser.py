@@ -156,15 +156,13 @@ class _Parser(ExpressionParser):
 
     def block_tag(self) -> tags.Tag:
         """Parse `block`, from its name on."""
-        _, name, pos = self.advance() if self.kind == STRING else self.expect(NAME)
+        _, name, _ = self.advance() if self.kind == STRING else self.expect(NAME)
         self.expect(TAG_END)
         body = self.body(("endblock",))
         self.advance()
         if self.kind in (NAME, STRING) and self.value == name:
             self.advance()
         self.expect(TAG_END)
-        if name in self.result.blocks:
-            raise SyntaxFault(f"More than one block can not share the same name: {name}", pos)
         self.result.blocks[name] = body
         return tags.Block(name)
 

@@ -217,7 +217,10 @@ class Set(Tag):
 
 
 class Block(Tag):
-    """`{% block name %}`: it is printed here, and again by `block('name')`."""
+    """`{% block name %}`: it is printed here, and again by `block('name')`.
+
+    Of several with one name, the last is printed at the place of each.
+    """
 
     __slots__ = ("name",)
 

@@ -306,7 +306,7 @@ def class_name(value: object) -> str:
         if isinstance(value, kind):
             return name
     if isinstance(value, int):
-        bits = value.bit_length()
+        bits = (value if value >= 0 else -value - 1).bit_length()
         return "java." + ("lang.Integer" if bits < 32 else "lang.Long" if bits < 64 else _BIG)
     if is_decimal(value):
         return "java.math.BigDecimal"

@@ -26,9 +26,14 @@ from runner.expr.values import (
 )
 
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"])
-_SPECIAL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
-_DOUBLE = re.compile(r"[\[\]{},]|:(?:\s|\Z)|(?:\A|\s)#")
-_SINGLE = re.compile(r"""\A(?:[-?](?:\s|\Z)|['"@%&*!|>`]|\s|---|\.\.\.)|\s\Z|\A:""")
+_SPECIAL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_DOUBLE = re.compile(r"[\[\]{},]|\A~|:(?:\s|\Z)|(?:\A|\s)#")
+_SINGLE = re.compile(
+    r"""\A(?:[-?](?: |\n|\Z)|['"@%&*!|>`]| |---|\.\.\.)| \Z|\A0[0-9_]+\Z""", re.ASCII
+)
+# A key that could be read as a number gets quotes; a value does not.
+_NUMBER_LIKE_KEY = re.compile(r"[-+.0-9]")
+_QUOTED_KEY = re.compile(r"\A[\[\]{},]|:(?:\s|\Z)|(?:\A|\s)#")
 
 
 def write_yaml(value: object, budget: Budget) -> str:
@@ -39,7 +44,7 @@ def write_yaml(value: object, budget: Budget) -> str:
     elif is_items(value) and value:
         lines.items(value, 0, 0)
     else:
-        lines.add(lines.scalar(value, 2))
+        lines.add("--- " * (value == "") + lines.scalar(value, 2))
     text = "\n".join(lines.lines) + "\n"
     budget.spend(len(text))
     return text
@@ -61,7 +66,9 @@ class _Emitter:
         pad = " " * indent
         for key, item in entries.items():
             name = self._key(key)
-            if is_map(item) and item:
+            if name.startswith("? "):
+                self._after_long_key(name, item, indent, depth)
+            elif is_map(item) and item:
                 self.add(f"{pad}{name}:")
                 self.map(item, indent + 2, depth + 1)
             elif is_items(item) and item:
@@ -69,6 +76,18 @@ class _Emitter:
                 self.items(item, indent, depth + 1)
             else:
                 self.add(f"{pad}{name}: {self.scalar(item, indent + 2)}")
+
+    def _after_long_key(self, name: str, item: object, indent: int, depth: int) -> None:
+        """Write an entry whose key stands on a line of its own, after `?`."""
+        self.add(f"{' ' * indent}{name}")
+        start = len(self.lines)
+        if is_map(item) and item:
+            self.map(item, indent + 2, depth + 1)
+        elif is_items(item) and item:
+            self.items(item, indent + 2, depth + 1)
+        else:
+            self.add(" " * (indent + 2) + self.scalar(item, indent + 2))
+        self.lines[start] = f"{' ' * indent}: {self.lines[start][indent + 2 :]}"
 
     def items(self, items: list[object] | tuple[object, ...], indent: int, depth: int) -> None:
         """Write the items, each dash one further to the right than `indent`."""
@@ -91,9 +110,13 @@ class _Emitter:
 
     def _key(self, key: object) -> str:
         text = string_form(key, self.budget)
-        if not text or text.lower() in _WORDS or "\n" in text or _SPECIAL.search(text):
+        if not text or "\n" in text:
+            return f"? {_double_quoted(text)}"
+        if text.lower() in _WORDS or _NUMBER_LIKE_KEY.match(text) or text[0] == "~":
             return _double_quoted(text)
-        return _single_quoted(text) if _DOUBLE.search(text) or _SINGLE.search(text) else text
+        if _SPECIAL.search(text):
+            return _double_quoted(text)
+        return _single_quoted(text) if _QUOTED_KEY.search(text) or _SINGLE.search(text) else text
 
     def scalar(self, value: object, indent: int) -> str:
         """Give a value that is written after its key or dash."""
@@ -102,8 +125,7 @@ class _Emitter:
         if value is None:
             return "null"
         if isinstance(value, float):
-            text = float32_text(value) if isinstance(value, Float32) else double_text(value)
-            return {"NaN": ".NaN", "Infinity": ".inf", "-Infinity": "-.inf"}.get(text, text)
+            return float32_text(value) if isinstance(value, Float32) else double_text(value)
         if isinstance(value, Entry):
             value = {value.key: value.value}
         if isinstance(value, Loop):
@@ -228,10 +250,7 @@ class _Reader:
         name, _ = self.next()
         if name == "StreamEndEvent":
             raise ValueError("No content to map due to end-of-input")
-        name, event = self.next()
-        if name == "ScalarEvent" and event.value == "" and event.implicit[0]:
-            raise ValueError("No content to map due to end-of-input")
-        return self.value(name, event, 0)
+        return self.value(*self.next(), 0)
 
     def value(self, name: str, event: Any, depth: int) -> object:
         """Read the value that starts with `event`."""
@@ -252,8 +271,6 @@ class _Reader:
             if key_name not in ("ScalarEvent", "AliasEvent"):
                 raise ValueError("Expected a field name (Scalar value in YAML)")
             field = str(key.value if key_name == "ScalarEvent" else key.anchor)
-            if field in entries:
-                raise ValueError(f"Duplicate field '{field}'")
             entries[field] = self.value(*self.next(), depth + 1)
         return entries
 
@@ -261,9 +278,9 @@ class _Reader:
 def _scalar(event: Any) -> object:
     text = str(event.value)
     tag = str(event.tag).rpartition(":")[2] if event.tag else ""
-    if tag == "str" or (not event.implicit[0] and tag not in _TYPED_TAGS) or text == "":
+    if tag == "str" or (not event.implicit[0] and tag not in _TYPED_TAGS):
         return text
-    if text in _NULLS:
+    if not text or text in _NULLS:
         return None
     if text in _TRUE or text in _FALSE:
         return text in _TRUE

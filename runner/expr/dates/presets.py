@@ -12,8 +12,10 @@ from runner.expr.values import Instant, time_text
 
 PATTERNS = {
     "iso": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "iso_milli": "yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
     "iso_sec": "yyyy-MM-dd'T'HH:mm:ssXXX",
     "sql": "yyyy-MM-dd HH:mm:ss.SSSSSS",
+    "sql_milli": "yyyy-MM-dd HH:mm:ss.SSS",
     "sql_sec": "yyyy-MM-dd HH:mm:ss",
 }
 STYLES = ("full", "long", "medium", "short")

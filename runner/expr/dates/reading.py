@@ -14,7 +14,7 @@ from runner.expr.dates.presets import pattern_of
 from runner.expr.dates.scanning import scan
 from runner.expr.dates.zones import Zone, fixed, zone
 from runner.expr.faults import Fault
-from runner.expr.values import NANOS
+from runner.expr.values import DAY_NANOS, NANOS
 
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{0,9}))?)?"
@@ -83,6 +83,8 @@ def read_as(text: str, name: str, default: Zone, locale: Locale) -> Moment:
     """
     if name == "rfc_1123_date_time":
         return _read_rfc_1123(text)
+    if name == "iso_instant":
+        raise Fault(f"A date can not be read in the format {name}", hint="it is read without one")
     if name == "iso_week_date":
         name = "yyyy-'W'ww-e"
         found = re.fullmatch(r"(\d{4})-W(\d\d)-([1-7])(Z|[+-]\d\d:\d\d)?", text, re.ASCII)
@@ -143,6 +145,8 @@ class _Fields:
     def moment(self, default: Zone) -> Moment:
         """Give the date and time; one of them missing altogether is midnight or an error."""
         day, nanos = self.day(), self.nanos()
+        if day and nanos == DAY_NANOS and day < date.max:
+            day, nanos = day + timedelta(days=1), 0
         if day is None or (nanos is None and self.has_time()):
             raise self.fail()
         own = self.zone()
@@ -244,9 +248,11 @@ class _Fields:
         if hour is None:
             return None
         minute, second = self.number("m") or 0, self.number("s") or 0
+        fraction = int(self.values.get("S", "").ljust(9, "0")) or self.number("n") or 0
+        if hour == 24 and not (minute or second or fraction):
+            return DAY_NANOS  # the end of the day
         if not 0 <= hour <= 23 or not 0 <= minute <= 59 or not 0 <= second <= 59:
             raise self.fail()
-        fraction = int(self.values.get("S", "").ljust(9, "0")) or self.number("n") or 0
         return (hour * 3600 + minute * 60 + second) * NANOS + fraction
 
     def hour(self) -> int | None:

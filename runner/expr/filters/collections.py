@@ -263,6 +263,8 @@ def merge(value: object, arguments: Arguments) -> object:
         return items if value is None else value
     if is_map(value):
         return _merged_map(dict(value), items)
+    if isinstance(value, Array) and isinstance(items, Array):
+        return [*value, *items]
     if not is_list(value):
         raise Fault("The object being filtered is not a Map/List/Array")
     if is_map(items):

@@ -33,8 +33,8 @@ def abs_(value: object, _: Arguments) -> object:
 def number(value: object, arguments: Arguments) -> object:
     """The number that a string holds; a number as input is an error.
 
-    `type` is `INT`, `FLOAT`, `LONG`, `DOUBLE`, `BIGDECIMAL` or `BIGINTEGER`. Without one: an
-    integer (`0x` hex, a leading `0` octal), or a number with a decimal point.
+    `type` is `INT`, `FLOAT`, `LONG`, `DOUBLE`, `BIGDECIMAL` or `BIGINTEGER`, in capitals. Without
+    one: an integer (`0x` hex, a leading `0` octal), or a number with a decimal point.
 
     >>> {{ '12' | number + 1 }} {{ '12.50' | number('BIGDECIMAL') }}
     13 12.50
@@ -47,7 +47,7 @@ def number(value: object, arguments: Arguments) -> object:
         )
     if len(value) > 4000:
         raise Fault("The number has too many digits")
-    kind = (arguments.text("type") or "").upper()
+    kind = arguments.needed_text("type") if "type" in arguments else ""
     try:
         return _READERS.get(kind, _any_number)(value)
     except ValueError:
@@ -59,7 +59,7 @@ _FLOAT = re.compile(
     re.ASCII,
 )
 _HEX = re.compile(r"([+-]?)(?:0[xX]|#)([0-9a-fA-F]+)")
-_OCTAL = re.compile(r"([+-]?)0([0-7]+)")
+_OCTAL = re.compile(r"([+-]?)0([0-9]+)", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d+", re.ASCII)
 
 
@@ -96,7 +96,7 @@ def _decimal(text: str) -> object:
 
     if not re.fullmatch(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,5})?", text, re.ASCII):
         raise ValueError(text)
-    return Decimal(text)
+    return Decimal(text) + 0 if text[0] == "-" and not Decimal(text) else Decimal(text)
 
 
 def _any_number(text: str) -> object:
@@ -145,4 +145,5 @@ def number_format(value: object, arguments: Arguments) -> object:
         return None
     if not is_number(value):
         raise Fault("The input for the 'NumberFormat' filter has to be a number.")
-    return format_number(value, arguments.text("format") or "#,##0.###")
+    pattern = arguments.text("format")
+    return format_number(value, "#,##0.###" if pattern is None else pattern)

@@ -97,7 +97,7 @@ def abbreviate(value: object, arguments: Arguments) -> object:
     """
     if value is None:
         return None
-    text, width = only_text(value, arguments), arguments.integer("length")
+    text, width = only_text(value, arguments), arguments.long("length")
     if width is None:
         raise Fault("The 'abbreviate' filter expects an argument 'length'.")
     if width < 0:
@@ -219,7 +219,12 @@ def _split_at(name: str, keep_before: bool, last: bool) -> None:
     def body(value: object, arguments: Arguments) -> object:
         if value is None:
             return None
-        text, separator = as_text(value, arguments), arguments.needed_text("separator")
+        text = as_text(value, arguments)
+        if "separator" not in arguments:
+            raise Fault(f"{arguments.called} expects an argument 'separator'.")
+        separator = arguments.text("separator")
+        if separator is None:
+            return text if keep_before else ""
         if not separator:
             return text if keep_before is last else ""
         place = text.rfind(separator) if last else text.find(separator)
@@ -248,10 +253,7 @@ def starts_with(value: object, arguments: Arguments) -> object:
     >>> {{ 123 | startsWith('12') }}
     true
     """
-    part = arguments.needed_text("value")
-    if value is None:
-        raise Fault("The 'startsWith' filter can not be applied to null.")
-    return as_text(value, arguments).startswith(part)
+    return as_text(_present(value, arguments), arguments).startswith(_part(arguments))
 
 
 @filter_("endsWith", "value")
@@ -261,10 +263,21 @@ def ends_with(value: object, arguments: Arguments) -> object:
     >>> {{ 'a.py' | endsWith('.py') }}
     true
     """
-    part = arguments.needed_text("value")
+    return as_text(_present(value, arguments), arguments).endswith(_part(arguments))
+
+
+def _present(value: object, arguments: Arguments) -> object:
     if value is None:
-        raise Fault("The 'endsWith' filter can not be applied to null.")
-    return as_text(value, arguments).endswith(part)
+        raise Fault(f"{arguments.called} can not be applied to null.")
+    return value
+
+
+def _part(arguments: Arguments) -> str:
+    """Give the string form of the argument `value`, which must not be absent or null."""
+    part = arguments.get("value")
+    if part is None:
+        raise Fault(f"{arguments.called} expects an argument 'value'.")
+    return as_text(part, arguments)
 
 
 @filter_("indent", "amount prefix")
@@ -296,7 +309,7 @@ def _indented(value: object, arguments: Arguments, new_line: bool) -> object:
     text = as_text(value, arguments)
     if not text:
         return text
-    amount = arguments.integer("amount")
+    amount = arguments.long("amount")
     if amount is None:
         raise Fault(f"{arguments.called} expects an integer as argument 'amount'.")
     if amount < 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 from runner.expr.context import Arguments
@@ -32,7 +33,9 @@ def zone_argument(arguments: Arguments) -> Zone:
 
 def locale_argument(arguments: Arguments) -> Locale:
     """Give the locale in the argument `locale`, or the one of the system."""
-    return locale(arguments.text("locale") or arguments.context.services.locale())
+    if "locale" in arguments:
+        return locale(arguments.needed_text("locale"))
+    return locale(arguments.context.services.locale())
 
 
 def moment_of(value: object, arguments: Arguments) -> Moment:
@@ -51,6 +54,12 @@ def moment_of(value: object, arguments: Arguments) -> Moment:
         # A date that is one, and not text, is taken at noon.
         return local_moment(moment, _NOON, where)
     if isinstance(value, int) and not isinstance(value, bool):
+        kind = class_name(value)
+        if kind != "java.lang.Long":
+            raise Fault(
+                f"{arguments.called} can not be applied to a {kind}.",
+                hint="a number out of data becomes one when it is multiplied: (x * 1) | date",
+            )
         return Moment(_epoch_nanos(value), where)
     if isinstance(value, str):
         existing = arguments.text("existingFormat")
@@ -63,7 +72,7 @@ def moment_of(value: object, arguments: Arguments) -> Moment:
 
 def _epoch_nanos(number: int) -> int:
     """Kestra goes by the number of digits: 13 are milliseconds, 19 nanoseconds, others seconds."""
-    digits = len(str(abs(number))) if abs(number) < 10**30 else 31
+    digits = len(str(number))  # a minus counts
     if digits == 13:
         return number * 1_000_000
     return number if digits == 19 else number * NANOS
@@ -139,10 +148,9 @@ def later(moment: Moment, amount: int, unit: str) -> Moment:
 def _amount(arguments: Arguments) -> int:
     amount = arguments.get("amount")
     if isinstance(amount, str):
-        try:
-            amount = float(amount) if "." in amount else int(amount)
-        except ValueError:
-            raise Fault(f'For input string: "{str(amount)[:60]}"') from None
+        if not re.fullmatch(r"[+-]?\d{1,19}", amount, re.ASCII):
+            raise Fault(f"{amount[:60]} can't be converted to long")
+        amount = int(amount)
     if isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount != amount:
         raise Fault("The 'dateAdd' filter expects a number as argument 'amount'.")
     if abs(amount) > _MOST:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from runner.expr.context import Arguments
 from runner.expr.faults import Fault
 from runner.expr.registry import function
+from runner.expr.values import class_name, is_text
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NANO_ALPHABET = "_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LONG = "java.lang.Long"
 _KSUID_EPOCH = 1_400_000_000
 
 
@@ -63,9 +65,11 @@ def nano_id(arguments: Arguments) -> object:
     >>> {{ nanoId(length=10) | length }}
     10
     """
-    length = arguments.integer("length") if "length" in arguments else 21
-    alphabet = arguments.text("alphabet") if "alphabet" in arguments else _NANO_ALPHABET
-    if length is None or not 0 < length <= 1000:
+    given, letters = arguments.get("length"), arguments.get("alphabet")
+    # Kestra takes no length but a `Long`, and no alphabet but a string; else its defaults.
+    length = int(given) if isinstance(given, int) and class_name(given) == _LONG else 21
+    alphabet = letters if is_text(letters) else _NANO_ALPHABET
+    if not 0 <= length <= 1000:
         raise Fault("The 'nanoId()' function field 'length' must be between 1 and 1000.")
     if not alphabet:
         raise Fault("The 'nanoId()' function field 'alphabet' must not be empty.")
@@ -80,7 +84,7 @@ def random_int(arguments: Arguments) -> object:
     >>> {{ randomInt(5, 6) }}
     5
     """
-    lower, upper = arguments.integer("lower"), arguments.integer("upper")
+    lower, upper = arguments.long("lower"), arguments.long("upper")
     for name, bound in (("lower", lower), ("upper", upper)):
         if bound is None:
             raise Fault(f"The 'randomInt' function expects an argument '{name}'.")

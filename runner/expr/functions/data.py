@@ -86,5 +86,7 @@ def from_ion(arguments: Arguments) -> object:
     if arguments.boolean("allRows", False):
         return values
     if not values:
-        raise Fault("Invalid ion: No content to map due to end-of-input")
+        return None
+    if values[0] is None:
+        raise Fault("Invalid ion: the first value is null")
     return values[0]

@@ -119,6 +119,10 @@ def current_each_output(arguments: Arguments) -> object:
         raise Fault("The 'currentEachOutput' function expects an argument 'outputs'.")
     if not is_map(outputs):
         raise Fault("The 'currentEachOutput' function expects an argument 'outputs' with type map.")
+    if not is_map(arguments.context.get("taskrun")):
+        raise Fault(
+            "The 'currentEachOutput' function can be called in the loop of a task run only."
+        )
     found: object = outputs
     for value in _values_of_parents(arguments.context):
         if not is_map(found):
@@ -165,7 +169,9 @@ def block(arguments: Arguments) -> object:
 
     context = arguments.context
     context.budget.round()
-    return render_text(context.template.blocks.get(arguments.needed_text("name"), ()), context)
+    if "name" not in arguments:
+        raise Fault("The 'block' function expects an argument 'name'.")
+    return render_text(context.template.blocks.get(arguments.text("name") or "", ()), context)
 
 
 @function("parent")
