@@ -23,6 +23,10 @@ _WINDOW_KEYS = {
     "DAILY_TIME_DEADLINE": {"deadline"},
     "DAILY_TIME_WINDOW": {"startTime", "endTime"},
 }
+_WINDOWS = {
+    frozenset(names)
+    for names in (("deadline",), ("from", "to"), ("every",), ("every", "offset"), ("lookback",))
+}
 _LISTS = {"IN", "NOT_IN"}
 """Filters of a Flow trigger that compare with `values`; all others take `value`."""
 
@@ -106,6 +110,7 @@ def check_trigger(trigger: Trigger, path: str, common: Common) -> None:
         window = cast("Mapping[str, Any]", preconditions.get("timeWindow") or {})
         where = f"{path}.preconditions.timeWindow"
         _check_window(window, where, node.mark("preconditions"), complaints)
+        _check_dependencies(trigger, node, path, complaints)
         _check_filters(
             preconditions, f"{path}.preconditions", node.mark("preconditions"), complaints
         )
@@ -117,6 +122,31 @@ def check_trigger(trigger: Trigger, path: str, common: Common) -> None:
                     node.mark("conditions"),
                     path,
                 )
+
+
+def _check_dependencies(trigger: Trigger, node: Map, path: str, complaints: Complaints) -> None:
+    """What is wrong with `dependsOn` and its window, which only Kestra 2.0 has."""
+    properties = trigger.properties
+    depends = cast("Sequence[Any]", properties.get("dependsOn") or ())
+    for name in ("mode", "minSatisfied", "window"):
+        if name in properties and not depends:
+            complaints.add(f"'{name}' needs 'dependsOn'", node.mark(name), path)
+    needed = properties.get("minSatisfied")
+    if depends and isinstance(needed, int) and needed > len(depends):
+        count = len(depends)
+        complaints.add(
+            f"'minSatisfied' is {needed}, and there are {count} dependencies",
+            node.mark("minSatisfied"),
+            path,
+        )
+    window = cast("Mapping[str, Any]", properties.get("window") or {})
+    if window and frozenset(window) not in _WINDOWS:
+        complaints.add(
+            "a window has 'deadline', or 'from' and 'to', or 'every' and perhaps 'offset', or "
+            "'lookback'",
+            node.mark("window"),
+            f"{path}.window",
+        )
 
 
 def _check_schedule(trigger: Trigger, node: Map, path: str, complaints: Complaints) -> None:

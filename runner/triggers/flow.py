@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -137,8 +137,7 @@ class FlowTriggers:
             others = self._met(listener, subject, journal)
             if others is None:
                 return None
-            for execution_id in others:
-                outputs = nested(await self._outputs_of(execution_id), outputs)
+            outputs = await self._gathered(listener, execution, others)
         return await self._prepared(listener, execution, dict(outputs or {}), scope, journal)
 
     def _holds(self, condition: Properties, subject: Subject, journal: Journal) -> bool:
@@ -177,11 +176,24 @@ class FlowTriggers:
                 journal.log(Level.WARN, _failed(subject.flow, name, error))
         return found
 
-    async def _outputs_of(self, execution_id: str) -> dict[str, Any]:
-        try:
-            return dict((await self._engine.store.execution(execution_id)).outputs or {})
-        except NotFound:
-            return {}  # deleted since
+    async def _gathered(
+        self, listener: Listener, execution: Execution, others: Sequence[str]
+    ) -> Mapping[str, Any]:
+        """The outputs of this and the other executions: by their flows, or merged."""
+        outputs = dict(execution.outputs or {})
+        by_flow = any(each.by_flow for each in listener.preconditions)
+        if by_flow:
+            outputs = {execution.flow_id: outputs} if outputs else {}
+        for execution_id in others:
+            try:
+                other = await self._engine.store.execution(execution_id)
+            except NotFound:
+                continue  # deleted since
+            if by_flow and other.outputs:
+                outputs = {other.flow_id: dict(other.outputs), **outputs}
+            elif not by_flow:
+                outputs = nested(dict(other.outputs or {}), outputs)
+        return outputs
 
     async def _prepared(
         self,

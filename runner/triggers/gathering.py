@@ -56,7 +56,7 @@ class Gathering:
             for name, (preconditions, names) in met.items()
         }
         complete = all(
-            preconditions.tests.keys() <= windows[name].met.keys()
+            len(preconditions.tests.keys() & windows[name].met.keys()) >= preconditions.needed
             for name, (preconditions, _) in met.items()
         )
         self._changed |= windows.keys()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
@@ -17,6 +17,7 @@ from runner.triggers.conditions import (
     Subject,
     has_labels,
     one_holds,
+    when_holds,
 )
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -27,17 +28,22 @@ Test = Callable[[Subject], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preconditions:
-    """Conditions by name, all of which must be met within the time that `window` describes."""
+    """Conditions by name, `needed` of which must be met within the time that `window` describes.
+
+    `by_flow`: the outputs of the executions that meet them are told apart by their flows.
+    """
 
     id: str
     tests: Mapping[str, Test]
+    needed: int
     window: Mapping[str, Any]
-    reset_on_success: bool
+    reset_on_success: bool = True
+    by_flow: bool = False
 
 
 def preconditions_of(trigger: Trigger) -> list[Preconditions]:
     """The preconditions of a Flow trigger, and its conditions of type MultipleCondition."""
-    found: list[Preconditions] = []
+    found = [*_dependencies_of(trigger)]
     own = trigger.properties.get("preconditions")
     if own is not None:
         flows: Sequence[Properties] = own.get("flows") or ()
@@ -52,6 +58,43 @@ def preconditions_of(trigger: Trigger) -> list[Preconditions]:
     ]
 
 
+def _dependencies_of(trigger: Trigger) -> Iterator[Preconditions]:
+    """What a Flow trigger says with `dependsOn`, as Kestra has it since 2.0."""
+    properties = trigger.properties
+    wanted: Sequence[Properties] = properties.get("dependsOn") or ()
+    if not wanted:
+        return
+    needed = properties.get("minSatisfied")
+    if needed is None:
+        needed = 1 if properties.get("mode") == "ANY" else len(wanted)
+    yield Preconditions(
+        id="dependsOn",
+        tests={f"dependsOn {n}": _dependency(each) for n, each in enumerate(wanted)},
+        needed=min(needed, len(wanted)),
+        window=_window(properties.get("window") or {}),
+        by_flow=True,
+    )
+
+
+def _dependency(wanted: Properties) -> Test:
+    upstream = _upstream(wanted)
+    return lambda subject: upstream(subject) and when_holds(wanted.get("when"), subject.scope)
+
+
+def _window(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The window of `dependsOn` as Kestra 1.2 writes one."""
+    if "deadline" in given:
+        return {"type": "DAILY_TIME_DEADLINE", "deadline": given["deadline"]}
+    if "from" in given:
+        times = {"startTime": given["from"], "endTime": given["to"]}
+        return {"type": "DAILY_TIME_WINDOW", **times}
+    if "lookback" in given:
+        return {"type": "SLIDING_WINDOW", "window": given["lookback"]}
+    if "every" in given:
+        return {"window": given["every"], "windowAdvance": given.get("offset")}
+    return {}
+
+
 def _read(properties: Properties, tests: Mapping[str, Test]) -> Preconditions:
     window = properties.get("timeWindow")
     if window is None:
@@ -59,6 +102,7 @@ def _read(properties: Properties, tests: Mapping[str, Test]) -> Preconditions:
     return Preconditions(
         id=properties["id"],
         tests=tests,
+        needed=len(tests),
         window=window,
         reset_on_success=properties.get("resetOnSuccess") is not False,
     )

@@ -356,3 +356,71 @@ async def test_stop_after_disables_a_flow_trigger() -> None:
         await run(bench)
         assert len(await bench.made()) == 1
         assert bench.state().disabled
+
+
+def depends(*flows: str, more: str = "") -> str:
+    """The YAML of a Flow trigger that depends on flows, as since Kestra 2.0."""
+    wanted = ", ".join(f"{{namespace: demo, flowId: {each}}}" for each in flows)
+    return listen(f"dependsOn: [{wanted}]" + (f", {more}" if more else ""))
+
+
+OUT = "outputs: [{id: o, type: STRING, value: '{{ flow.id }}!'}]"
+
+
+async def test_a_flow_starts_when_all_that_it_depends_on_have_ended() -> None:
+    inputs = 'inputs: {g: "{{ trigger.outputs.a.o }}{{ trigger.outputs.b.o }}"}'
+    sources = [upstream("a", OUT), upstream("b", OUT), upstream("c", OUT)]
+    trigger = flow(depends("a", "b", more=inputs), more="inputs: [{id: g, type: STRING}]")
+    async with opened(*sources, trigger) as bench:
+        await run(bench, "a")
+        await run(bench, "c")
+        assert await bench.made() == []
+        await run(bench, "b")
+        (made,) = await bench.made()
+        await run(bench, "b")
+        assert len(await bench.made()) == 1
+
+    assert made.execution.inputs == {"g": "a!b!"}
+
+
+async def test_a_flow_starts_when_enough_of_what_it_depends_on_has_ended() -> None:
+    sources = [upstream(each, OUT) for each in "abc"]
+    two = flow(depends("a", "b", "c", more="minSatisfied: 2"))
+    async with opened(*sources, two) as bench:
+        await run(bench, "c")
+        assert await bench.made() == []
+        await run(bench, "a")
+        (made,) = await bench.made()
+    assert variables(made)["outputs"] == {"c": {"o": "c!"}, "a": {"o": "a!"}}
+
+    async with opened(*sources, flow(depends("a", "b", more="mode: ANY"))) as bench:
+        await run(bench, "b")
+        assert len(await bench.made()) == 1
+        await run(bench, "c")
+        assert len(await bench.made()) == 1
+
+
+async def test_a_dependency_may_want_states_labels_and_a_condition() -> None:
+    wanted = "{namespace: demo, flowId: up, states: [SUCCESS], labels: {t: x}, when: WHEN}"
+    when = "\"{{ execution.state == 'SUCCESS' }}\""
+    trigger = listen(f"dependsOn: [{wanted.replace('WHEN', when)}]")
+    labelled, other = [Label("t", "x")], [Label("t", "y")]
+    async with opened(upstream(), flow(trigger)) as bench:
+        await run(bench, labels=other)
+        assert await bench.made() == []
+        await run(bench, labels=labelled)
+        assert len(await bench.made()) == 1
+    async with opened(upstream(), flow(trigger.replace("==", "!="))) as bench:
+        await run(bench, labels=labelled)
+        assert await bench.made() == []
+
+
+async def test_what_is_depended_on_must_end_within_the_window() -> None:
+    sources = [upstream("a"), upstream("b")]
+    for window in ("every: PT1H", "lookback: PT1H", "from: '09:00:00', to: '10:00:00'"):
+        trigger = flow(depends("a", "b", more=f"window: {{{window}}}"))
+        async with opened(*sources, trigger) as bench:
+            await run(bench, "a")
+            await bench.go(2 * HOUR)
+            await run(bench, "b")
+            assert await bench.made() == [], window
