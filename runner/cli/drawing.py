@@ -18,6 +18,7 @@ _ABOUT: Mapping[str, tuple[str, ...]] = {
     f"{_FLOW}If": ("condition",),
     f"{_FLOW}Switch": ("value",),
     f"{_FLOW}ForEach": ("values",),
+    f"{_FLOW}Loop": ("values",),
     f"{_FLOW}EachSequential": ("value",),
     f"{_FLOW}EachParallel": ("value",),
     f"{_FLOW}LoopUntil": ("condition",),

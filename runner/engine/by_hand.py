@@ -19,6 +19,7 @@ from runner.expr import Scope, render
 from runner.model.execution import Execution, TaskRun, new_id
 from runner.model.flow import Flow, Input, Task
 from runner.model.state import History, State
+from runner.tasks.hidden import all_tasks
 
 HIDDEN = "******"
 """What an expression sees in place of a secret when a person evaluates it."""
@@ -102,7 +103,7 @@ def evaluate(
         if task_run_id not in by_id:
             raise NotFound(f"Task run '{task_run_id}' not found")
         run = by_id[task_run_id]
-        tasks = {task.id: task for task in flow.walk()}
+        tasks = {task.id: task for task in all_tasks(flow)}
         task = tasks.get(run.task_id) or Task(id=run.task_id, type="")
         makers.update(of_task(journal, _frame(run, by_id, tasks), task, run))
     scope = Scope(variables=Variables(makers), services=_Hiding(engine, journal))

@@ -30,6 +30,7 @@ from runner.settings import Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 from runner.tasks.context import Child, Executed, Finished, Group, Resumption
+from runner.tasks.hidden import ITERATION
 from runner.tasks.host import Host
 from runner.tasks.registry import registered
 
@@ -127,7 +128,8 @@ class Context:
         after = frame.is_after
         makers = root(driver.journal, settings.environ, settings.env_prefix, ended=after)
         # A flowable stands in its own frame; what is around it is outside.
-        if frame.run is not None and frame.run.id == self._run_id and frame.parent is not None:
+        own = frame.run is not None and frame.run.id == self._run_id
+        if own and frame.parent is not None and self.task.type != ITERATION:
             frame = frame.parent
         makers.update(of_task(driver.journal, frame, self.task, self.task_run))
         makers.update({name: (lambda value=value: value) for name, value in more.items()})

@@ -11,6 +11,7 @@ from runner.engine.inputs import inputs_for_rendering
 from runner.engine.journal import Journal
 from runner.model.execution import Label, TaskRun
 from runner.model.flow import Flow, Task
+from runner.tasks.hidden import ITERATION
 
 _SCHEDULE = "io.kestra.plugin.core.trigger.Schedule"
 
@@ -168,13 +169,53 @@ def of_task(
     def ancestors() -> list[dict[str, Any]]:
         return parents_of(journal, frame)
 
-    return {
+    makers: dict[str, Callable[[], Any]] = {
         "task": lambda: {"id": task.id, "type": task.type},
         "taskrun": taskrun,
         "parent": lambda: next(iter(ancestors()), None),
         "parents": ancestors,
         "workerTaskrun": worker_taskrun,
     }
+    iterations = [around for around in frame.outward() if around.task and _is_iteration(around)]
+    if iterations:
+        makers["item"] = lambda: _item(journal, iterations)
+        makers["outputs"] = lambda: _unindexed(journal.trees.outputs, iterations)
+        makers["tasks"] = lambda: _unindexed(journal.trees.states, iterations)
+    return makers
+
+
+def _is_iteration(frame: Frame) -> bool:
+    return frame.task is not None and frame.task.type == ITERATION
+
+
+def _item(journal: Journal, iterations: Sequence[Frame]) -> dict[str, Any] | None:
+    """The variable `item` in iterations of Loops, innermost first."""
+    items: list[dict[str, Any]] = []
+    for around in iterations:
+        live = around.run and journal.runs.get(around.run.id)
+        items.append(dict((live.outputs or {}).get("item") or {}) if live else {})
+    item, *outer = items
+    return {**item, "parent": outer[0], "parents": outer} if outer else item
+
+
+def _unindexed(tree: Mapping[str, Any], iterations: Sequence[Frame]) -> Mapping[str, Any]:
+    """`outputs` or `tasks` in iterations of Loops: of the tasks in them, those of this iteration.
+
+    They are addressed without the values of the loops.
+    """
+    found = dict(tree)
+    for around in reversed(iterations):
+        assert around.task is not None
+        values = [each.run.value for each in around.outward() if each.run and each.run.value]
+        for inner in around.task.walk():
+            node: Any = tree.get(inner.id)
+            for value in reversed(values):
+                node = node.get(value) if isinstance(node, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # JSON
+            if node is None:
+                found.pop(inner.id, None)
+            else:
+                found[inner.id] = node
+    return found
 
 
 def parents_of(journal: Journal, frame: Frame) -> list[dict[str, Any]]:

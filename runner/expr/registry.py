@@ -40,7 +40,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, str]]] = {
         "runner.expr.functions.stored": (
             "secret kv read fileURI fileSize fileExists isFileEmpty errorLogs http env"
         ),
-        "runner.expr.functions.data": "fromJson json yaml fromIon",
+        "runner.expr.functions.data": "fromJson json yaml fromIon loopOutputs",
         "runner.expr.functions.rendering": (
             "render renderOnce printContext fetchContext currentEachOutput tasksWithState "
             "block parent"

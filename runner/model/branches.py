@@ -15,7 +15,7 @@ Relation = Literal[
 
 _FLOW = "io.kestra.plugin.core.flow."
 _PARALLEL = frozenset(f"{_FLOW}{name}" for name in ("Parallel", "EachParallel", "Dag"))
-_LOOPS = frozenset(f"{_FLOW}{name}" for name in ("ForEach", "EachSequential", "LoopUntil"))
+_LOOPS = frozenset(f"{_FLOW}{name}" for name in ("ForEach", "EachSequential", "LoopUntil", "Loop"))
 _ASIDE: Mapping[str, Relation] = {"errors": "ERROR", "finally": "FINALLY"}
 _CHOICES = ("then", "else", "defaults")
 

@@ -18,6 +18,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         f"{_CORE}.flow.{name}"
         for name in ("ForEach", "EachSequential", "EachParallel", "LoopUntil")
     ),
+    "loop": (f"{_CORE}.flow.Loop", f"{_CORE}.flow.Loop$Iteration"),
     "pause": (f"{_CORE}.flow.Pause",),
     "subflow": (f"{_CORE}.flow.Subflow",),
     "foreach_item": tuple(

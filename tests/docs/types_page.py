@@ -22,7 +22,7 @@ supported here": such a flow is shown and checked, and is not started unless the
 
 NOTES = {
     "io.kestra.plugin.core.flow.Template": "not supported: use a Subflow (gone in Kestra 2.0)",
-    "io.kestra.plugin.core.flow.Loop": "not supported yet: Kestra 2.0 only; use ForEach",
+    "io.kestra.plugin.core.flow.Loop": "as in Kestra 2.0; an item is a task run `ID_iteration`",
     "io.kestra.plugin.core.namespace.PurgeFiles": "accepted: files have one version here",
     "io.kestra.plugin.core.http.Request": "HTTP proxies only; `encryptBody` is refused",
     "io.kestra.plugin.core.http.Download": "HTTP proxies only",

@@ -6,7 +6,7 @@ from runner.expr.context import Arguments
 from runner.expr.faults import Fault
 from runner.expr.jsontext import read_json
 from runner.expr.registry import function
-from runner.expr.values import is_text
+from runner.expr.values import is_items, is_map, is_text
 
 
 def _source(arguments: Arguments, name: str, *, null_passes: bool = True) -> str | None:
@@ -90,3 +90,21 @@ def from_ion(arguments: Arguments) -> object:
     if values[0] is None:
         raise Fault("Invalid ion: the first value is null")
     return values[0]
+
+
+@function("loopOutputs", "outputs id", since="2.0")
+def loop_outputs(arguments: Arguments) -> object:
+    """One output of every iteration of a Loop, from `outputs.<loop>.outputs`.
+
+    >>> {{ loopOutputs([{'outputs': {'n': 1} }, {'outputs': {'n': 2} }], 'n') }}
+    [1,2]
+    """
+    given, name = arguments.get("outputs"), arguments.needed_text("id")
+    if not is_items(given):
+        raise Fault(f"{arguments.called} expects an argument 'outputs' with type list.")
+    found: list[object] = []
+    for each in given:
+        outputs = each.get("outputs") if is_map(each) else None
+        if is_map(outputs) and name in outputs:
+            found.append(outputs[name])
+    return found
