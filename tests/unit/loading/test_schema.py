@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
+import jsonschema_rs
 import pytest
 from click.testing import CliRunner
 
@@ -36,69 +35,16 @@ STRICTER = {
 }
 """Recorded flows that load and that an editor warns of on purpose."""
 
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "array": list,
-    "object": dict,
-}
-
-
-def complaints(value: Any, schema: Any, path: str = "") -> Iterator[str]:
-    """What a validator of the part of draft-07 that the schema uses says of a value."""
-    if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        yield from complaints(value, SCHEMA["definitions"][name], path)
-        return
-    if "anyOf" in schema and not any(
-        not list(complaints(value, option, path)) for option in schema["anyOf"]
-    ):
-        yield f"{path}: {str(value)[:60]!r} is none of the options"
-    if "const" in schema and value != schema["const"]:
-        yield f"{path}: not {schema['const']}"
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{path}: not one of {schema['enum']}"
-    kind = schema.get("type")
-    if kind is not None:
-        kinds = cast("list[str]", kind if isinstance(kind, list) else [kind])
-        fits = [isinstance(value, _KINDS[word]) for word in kinds]
-        if isinstance(value, bool):
-            fits = ["boolean" in kinds]
-        if not any(fits):
-            yield f"{path}: {value!r} is no {kind}"
-            return
-    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
-        yield f"{path}: does not match {schema['pattern']}"
-    if isinstance(value, str) and len(value) < schema.get("minLength", 0):
-        yield f"{path}: too short"
-    if isinstance(value, int) and value < schema.get("minimum", value):
-        yield f"{path}: too small"
-    if isinstance(value, list):
-        if len(cast("list[Any]", value)) < schema.get("minItems", 0):
-            yield f"{path}: too few items"
-        for position, item in enumerate(cast("list[Any]", value)):
-            yield from complaints(item, schema.get("items", {}), f"{path}[{position}]")
-    if isinstance(value, dict):
-        yield from _of_map(cast("dict[str, Any]", value), schema, path)
-
-
-def _of_map(value: dict[str, Any], schema: Any, path: str) -> Iterator[str]:
-    for name in schema.get("required", ()):
-        if name not in value:
-            yield f"{path}: {name} is missing"
-    more = schema.get("additionalProperties", {})
-    for key, item in value.items():
-        inner = schema.get("properties", {}).get(key, more)
-        if inner is False:
-            yield f"{path}.{key}: unknown"
-        else:
-            yield from complaints(item, inner, f"{path}.{key}")
+VALIDATOR = jsonschema_rs.Draft7Validator(SCHEMA)
 
 
 def of_text(text: str) -> list[str]:
-    return list(complaints(plain(read(text)), SCHEMA))
+    """What a validator of JSON Schema says of a flow's text."""
+    return [error.message for error in VALIDATOR.iter_errors(plain(read(text)))]
+
+
+def test_it_is_a_schema_of_draft_7() -> None:
+    jsonschema_rs.meta.validate(SCHEMA)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -140,6 +86,43 @@ tasks: [{id: t, type: io.kestra.plugin.core.log.Log, message: x, level: "{{ l }}
         good + "triggers: {}\n",
     ):
         assert of_text(wrong) != []
+
+
+def test_the_usual_mistakes_do_not_fit_deep_inside_either() -> None:
+    core = "io.kestra.plugin.core"
+    log = f"{{id: l, type: {core}.log.Log, message: x}}"
+    runner = f"taskRunner: {{type: {core}.runner.Process}}"
+    shell = f"{{id: s, type: io.kestra.plugin.scripts.shell.Commands, commands: [x], {runner}}}"
+    tasks = f"""id: x
+namespace: a
+tasks:
+  - {{id: each, type: {core}.flow.ForEach, values: [1], tasks: [{log}]}}
+  - {{id: way, type: {core}.flow.Switch, value: x, cases: {{a: [{log}]}}}}
+  - {{id: dag, type: {core}.flow.Dag, tasks: [{{task: {shell}, dependsOn: []}}]}}
+  - {{id: loop, type: {core}.flow.Loop, values: [1], tasks: [{log}]}}
+errors: [{log}]
+triggers:
+  - id: up
+    type: {core}.trigger.Flow
+    dependsOn: [{{namespace: a, flowId: b}}]
+    conditions: [{{type: {core}.condition.ExecutionStatus, in: [FAILED]}}]
+  - {{id: daily, type: {core}.trigger.Schedule, cron: "0 9 * * *"}}
+"""
+    assert of_text(tasks) == []
+    for right, wrong in {
+        "values: [1], tasks": "value: [1], tasks",
+        f"tasks: [{log}]}}\n  - {{id: way": f"tasks: {log}}}\n  - {{id: way",
+        f"a: [{log}]": f"a: [{log.replace('message', 'mesage')}]",
+        "commands: [x]": "command: [x]",
+        f"{core}.runner.Process": f"{core}.runner.Proces",
+        "dependsOn: []": "dependsOn: {}",
+        f"errors: [{log}]": f"errors: [{log.replace('l, type', 'l, typ')}]",
+        "flowId: b": "flow: b",
+        "in: [FAILED]": "in: [FAIL]",
+        "cron: ": "crn: ",
+    }.items():
+        assert right in tasks
+        assert of_text(tasks.replace(right, wrong)) != [], wrong
 
 
 def test_types_of_other_plugins_fit() -> None:
