@@ -89,6 +89,7 @@ async def serve(
         stop, port = anyio.Event(), listener.getsockname()[1]
         async with _opened(settings, flows_dir) as services, anyio.create_task_group() as group:
             group.start_soon(_stop_on_signal, stop)
+            group.start_soon(_end_when_broken, services.store)
             group.start_soon(keep_watchdog, settings.environ)
             await group.start(services.triggers.run, name="triggers")
             recovered, leftovers = await _recover(services)
@@ -115,6 +116,7 @@ async def serve(
                 notify("STOPPING=1", settings.environ)
             # What still runs in containers goes on there; the next daemon follows it.
             services.engine.runners.handing_over = await _drain(services)
+            services.store.give_up()
             group.cancel_scope.cancel()
     log.info("daemon.stopped")
 
@@ -366,6 +368,17 @@ async def _drain(services: Services) -> bool:
     if left:
         log.warning("daemon.left_running", executions=[each.id for each in left])
     return bool(left)
+
+
+async def _end_when_broken(store: SqliteStore) -> None:
+    """End as if killed when the disk gives errors: what is on it, only a new start can tell."""
+    await store.broken.wait()
+    log.critical(
+        "daemon.ended",
+        reason="the disk of the state folder gives errors or is read-only now",
+        hint="what runs in containers goes on; start Eyas again when the disk is well",
+    )
+    os._exit(os.EX_IOERR)
 
 
 async def _stop_on_signal(stop: anyio.Event) -> None:

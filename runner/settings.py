@@ -47,7 +47,8 @@ class Settings:
     Ended executions are deleted, oldest first, with their logs and files, when they are older than
     `retention_age`, more than `retention_count`, or all that is kept is larger than
     `retention_max_bytes`; 0 is no limit. `log_max_bytes` is how much of one execution's output
-    goes into its log.
+    goes into its log. While less than `min_free_bytes` is free on the disk of `state_dir` nothing
+    new is begun.
 
     For packages of Python tasks: `package_cache` off installs them anew for every attempt.
     `package_refresh` is the age at which a set without fixed versions is made anew. `offline`
@@ -79,6 +80,7 @@ class Settings:
     retention_age: timedelta = timedelta(days=90)
     retention_count: int = 100_000
     retention_max_bytes: int = 10 * 1024**3
+    min_free_bytes: int = 64 * 1024**2
     log_max_bytes: int = 100 * 1024**2
     package_cache: Literal["on", "off"] = "on"
     package_cache_max_bytes: int = 5 * 1024**3

@@ -35,7 +35,7 @@ from runner.api.answers import SERVER
 from runner.api.problems import errors_as_json
 from runner.api.reference import openapi_route
 from runner.api.security import Guard
-from runner.api.services import SERVICES, ReadOnly, Services
+from runner.api.services import SERVICES, NoRoom, ReadOnly, Services
 from runner.api.shapes import TENANT
 from runner.api.slow import no_slow_bodies
 
@@ -156,13 +156,13 @@ def described() -> list[tuple[str, str, Handler]]:
 def make_app(services: Services) -> web.Application:
     """The application, with everything that stands between a request and its handler."""
     opened: set[web.AbstractRoute] = set()
-    refused: set[web.AbstractRoute] = set()
+    writing: set[web.AbstractRoute] = set()
     app = web.Application(
         middlewares=[
             Guard(services.settings, services.token).middleware(opened),
             no_slow_bodies(),
             errors_as_json,
-            _refuse(refused),
+            _refuse(writing, services),
         ],
         client_max_size=MAX_BODY_BYTES,
     )
@@ -173,8 +173,8 @@ def make_app(services: Services) -> web.Application:
         added = app.router.add_route(route.method, route.pattern, route.handler)
         if route.is_open:
             opened.add(added)
-        if route.writes and services.settings.read_only:
-            refused.add(added)
+        if route.writes:
+            writing.add(added)
     app.on_response_prepare.append(_name_server)
     return app
 
@@ -189,13 +189,21 @@ def _defined(table: web.RouteTableDef) -> Iterator[web.RouteDef]:
             yield each
 
 
-def _refuse(refused: Set[web.AbstractRoute]) -> Middleware:
-    """Refuses these routes: they change something, and that is switched off."""
+def _refuse(writing: Set[web.AbstractRoute], services: Services) -> Middleware:
+    """Refuses these routes, which change something, if that is switched off or there is no room.
+
+    What is stopped or deleted makes room.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.match_info.route in refused:
-            raise ReadOnly
+        if request.match_info.route in writing:
+            if services.settings.read_only:
+                raise ReadOnly
+            makes_room = request.method == "DELETE" or "/kill" in request.path
+            shortage = None if makes_room else services.engine.space.shortage()
+            if shortage is not None:
+                raise NoRoom(shortage)
         return await handler(request)
 
     return middleware

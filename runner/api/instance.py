@@ -28,8 +28,9 @@ async def ping(request: web.Request) -> web.Response:
 @ROOT.get("/health")
 async def health(request: web.Request) -> web.Response:
     """Whether all is well: 503 and what is wrong if it is not."""
-    folder = services(request).folder
-    details: Json = {"flows": _part(folder.problem)}
+    api = services(request)
+    shortage = api.store.full or api.engine.space.shortage()
+    details: Json = {"flows": _part(api.folder.problem), "storage": _part(shortage)}
     up = all(part["status"] == "UP" for part in details.values())
     return json_response(
         {"status": "UP" if up else "DOWN", "details": details}, status=200 if up else 503
@@ -72,6 +73,6 @@ async def configs(request: web.Request) -> web.Response:
 
 
 def _part(problem: str | None) -> Json:
-    if problem is None:
+    if not problem:
         return {"status": "UP"}
     return {"status": "DOWN", "details": {"message": problem}}

@@ -13,6 +13,7 @@ from runner.api.answers import json_response
 from runner.api.services import SomeRefused
 from runner.errors import Conflict, FlowInvalid, InputInvalid, NotFound, RenderFailed, RunnerError
 from runner.store.search import QueryInvalid
+from runner.store.writer import DiskBroken, DiskFull
 
 log = structlog.get_logger()
 
@@ -69,7 +70,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if status == 500:
             log.warning("api.failed", path=request.path, error=str(error))
         return problem(request, status, _message(error), error)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, DiskFull, DiskBroken) as error:
         log.exception("api.store_failed", path=request.path)
         return problem(request, 503, f"The store does not answer: {error}")
     except HttpProcessingError as error:  # within a form: a header that is none, a line without end

@@ -77,6 +77,12 @@ class ReadOnly(RunnerError):
     status = 403
 
 
+class NoRoom(RunnerError):
+    """The disk of the state folder is nearly full."""
+
+    status = 507
+
+
 class SomeRefused(RunnerError):
     """Some executions cannot be acted on, so nothing was done."""
 

@@ -37,6 +37,7 @@ from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 from runner.store.base import Store
 from runner.store.past import Past
+from runner.store.space import Space
 from runner.tasks.host import Host
 
 __all__ = ["CORRELATION", "Engine"]
@@ -66,6 +67,7 @@ class Engine:
         self.storage = storage
         self.kv = kv
         self.runners = runners
+        self.space = Space(settings.state_dir, settings.min_free_bytes)
         self.host: Host = EngineHost(self)
         self.children = Children(self)
         self.live = Live(self)

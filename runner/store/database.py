@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -14,7 +16,7 @@ import anyio.to_thread
 
 from runner.errors import RunnerError
 from runner.failpoints import failpoint
-from runner.store.writer import Job, Writer
+from runner.store.writer import DiskBroken, DiskFull, Job, Writer
 
 T = TypeVar("T")
 
@@ -90,7 +92,12 @@ class Database:
         return job.outcome()
 
     def commit(self, jobs: Sequence[Job[object]]) -> None:
-        """Run all jobs in one transaction, each within a savepoint of its own."""
+        """Run all jobs in one transaction, each within a savepoint of its own.
+
+        Raises:
+            DiskFull: there is no room for them.
+            DiskBroken: the disk gave errors.
+        """
         self._unforced = True
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -99,11 +106,16 @@ class Database:
             failpoint("store.commit")
             self._connection.execute("COMMIT")
             failpoint("store.committed")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            if _is_full(error):
+                raise DiskFull(f"{self.path}: {error}") from error
             for job in jobs:
                 job.error = job.error or error
+        for job in jobs:
+            if job.error is not None and _is_broken(job.error):
+                raise DiskBroken(f"{self.path}: {job.error}") from job.error
 
     def force(self) -> None:
         """Have the disk hold every commit; for a file whose commits do not do so themselves.
@@ -137,7 +149,8 @@ class Database:
     def _close(self) -> None:
         for reader in self._idle:
             reader.close()
-        self._connection.execute("PRAGMA optimize")
+        with suppress(sqlite3.OperationalError):  # no room: it is only to be faster next time
+            self._connection.execute("PRAGMA optimize")
         self._connection.close()
 
 
@@ -155,12 +168,30 @@ def _force(file: Path) -> None:
 
 def _run_in_savepoint(connection: sqlite3.Connection, job: Job[object]) -> None:
     connection.execute("SAVEPOINT job")
+    job.error = None
     try:
         job.result = job.work(connection)
-    except Exception as error:  # noqa: BLE001 - handed to its caller in `write`
+    except Exception as error:  # handed to its caller in `write`
+        if _is_full(error):
+            raise
         job.error = error
         connection.execute("ROLLBACK TO job")
     connection.execute("RELEASE job")
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether there was no room on the disk."""
+    if isinstance(error, sqlite3.Error):
+        code = error.sqlite_errorcode
+        return code == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _is_broken(error: Exception) -> bool:
+    """Whether the disk gave an error, or cannot be written any more."""
+    if isinstance(error, sqlite3.Error):
+        return error.sqlite_errorcode & 0xFF in _DISK_ERRORS
+    return isinstance(error, OSError)
 
 
 def _reader(path: Path) -> sqlite3.Connection:

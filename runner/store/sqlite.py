@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,12 +91,27 @@ class SqliteStore:
             store._closing = stack.pop_all()
         return store
 
+    @property
+    def full(self) -> str:
+        """Why nothing is written for now, as there is no room; empty while there is."""
+        return self._writer.full
+
+    @property
+    def broken(self) -> anyio.Event:
+        """Set when the disk gave errors: what is on it is not known any more."""
+        return self._writer.broken
+
+    def give_up(self) -> None:
+        """Have what waits for room on a full disk fail."""
+        self._writer.give_up()
+
     async def __aenter__(self) -> SqliteStore:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._closing.aclose()
-        with anyio.CancelScope(shield=True):
+        # Where there is no room for it, the next start looks for damage in vain.
+        with anyio.CancelScope(shield=True), suppress(OSError):
             await anyio.to_thread.run_sync(mark_closed, self.state.path.parent)
 
     async def save(

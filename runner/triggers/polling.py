@@ -113,8 +113,13 @@ class Poller:
                     await wake.wait()
 
     def _free(self) -> list[TriggerName]:
-        """The triggers that may look: neither disabled, nor busy, nor waiting for an execution."""
+        """The triggers that may look: neither disabled, nor busy, nor waiting for an execution.
+
+        None of them while there is no room for executions.
+        """
         found: list[TriggerName] = []
+        if self._engine.space.shortage() is not None:
+            return found
         for name, (_, trigger) in self._served.items():
             state = self._states.of(name)
             locked = state.execution_id is not None and not trigger.allow_concurrent

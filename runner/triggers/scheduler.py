@@ -49,6 +49,7 @@ class Scheduler:
         self._over: set[TriggerName] = set()
         self._resting: dict[TriggerName, datetime] = {}
         self._clock_warned = False
+        self._shortage: str | None = None
         self.failing: set[str] = set()
         """Executions that are being made of dates that could not be evaluated."""
 
@@ -89,7 +90,7 @@ class Scheduler:
     def wait_s(self) -> float:
         """Seconds until something is to be done, at most half a minute."""
         now = self._clock()
-        if now < CLOCK_IS_SET:
+        if now < CLOCK_IS_SET or self._shortage is not None:
             return _LONGEST_WAIT_S
         dates = [date for each in self._schedules.values() if (date := self._time(each))]
         if not dates:
@@ -103,6 +104,12 @@ class Scheduler:
             if not self._clock_warned:
                 log.warning("schedules.held", reason="the clock is not set", now=now.isoformat())
                 self._clock_warned = True
+            return
+        shortage = self._engine.space.shortage()
+        if shortage != self._shortage:
+            self._shortage = shortage
+            log.warning("schedules.held", reason=shortage or "there is room again: not any more")
+        if shortage is not None:
             return
         async with anyio.create_task_group() as group:
             for schedule in list(self._schedules.values()):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
-from runner.store.writer import Job, Writer
+from runner.store.writer import DiskBroken, DiskFull, Job, Writer
 
 
 class Noted:
@@ -100,3 +100,59 @@ async def test_work_alone_waits_for_what_came_before() -> None:
         file.may_end.set()
 
     assert order == [("state", 1), ("state", 1), ("alone", 0)]
+
+
+class Disk(Noted):
+    """A file on a disk that answers to each commit with what was put down, at last with success."""
+
+    def __init__(self, name: str, order: list[tuple[str, int]], *answers: Exception) -> None:
+        super().__init__(name, order)
+        self._answers = list(answers)
+
+    def commit(self, jobs: Sequence[Job[object]]) -> None:
+        if self._answers:
+            raise self._answers.pop(0)
+        super().commit(jobs)
+
+
+async def test_what_a_full_disk_does_not_take_is_written_when_there_is_room() -> None:
+    order: list[tuple[str, int]] = []
+    lines, facts, writer = Noted("logs", order), Disk("state", order, DiskFull("no room")), Writer()
+    writer.files += [lines, facts]
+
+    await writer.write(Job(lines, nothing), Job(facts, nothing))
+
+    assert order == [("logs", 1), ("state", 1)]
+    assert writer.full == ""
+
+
+async def test_what_waits_for_room_can_be_given_up() -> None:
+    order: list[tuple[str, int]] = []
+    file, writer = Disk("state", order, *[DiskFull("no room")] * 1000), Writer()
+    writer.files.append(file)
+    job = Job(file, nothing)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(writer.write, job)
+        await anyio.wait_all_tasks_blocked()
+        assert writer.full == "no room"
+        writer.give_up()
+
+    with pytest.raises(DiskFull):
+        job.outcome()
+
+
+async def test_what_rests_on_a_broken_disk_is_not_written() -> None:
+    order: list[tuple[str, int]] = []
+    lines, facts, writer = Disk("logs", order, DiskBroken("EIO")), Noted("state", order), Writer()
+    writer.files += [lines, facts]
+    job = Job(facts, nothing)
+
+    await writer.write(Job(lines, nothing), job)
+
+    assert order == []
+    assert writer.broken.is_set()
+    with pytest.raises(DiskBroken):
+        job.outcome()
+    await writer.write(Job(lines, nothing))
+    assert order == []
