@@ -8,6 +8,8 @@
 - 200 executions of one `Return`, started at once, in executions a second; floor: as above
 - 40 light Python Process tasks in an unlimited ForEach; floor: the same script as 40 bare
   processes, two at a time
+- the longest that anything else has to wait while a task sends 50 MB of outputs; floor: these as
+  JSON text
 - time for each item of a ForEach over 10,000 values, against that over 1,000
 
 Best of the rounds, as other work on the machine can only add. Exit status 1 if a target is missed.
@@ -24,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -35,16 +37,23 @@ import anyio
 from runner.engine.engine import Engine
 from runner.engine.flows import FixedFlows
 from runner.loading.flow import load
+from runner.model.execution import Execution, TaskRun
 from runner.model.flow import Flow
 from runner.model.state import State
+from runner.model.triggers import Consequences
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
+from runner.store.base import NO_CONSEQUENCES
 from runner.store.sqlite import SqliteStore
 
 RETURN = 'type: io.kestra.plugin.core.debug.Return, format: "{{ taskrun.value ?? flow.id }}"'
 SCRIPT = "print('hello')\n"
+LARGE = """from kestra import Kestra
+for number in range(5):
+    Kestra.outputs({f"x{number}": "a b " * 2_500_000})
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +97,12 @@ def chain(count: int) -> Flow:
     return load(f"id: chain{count}\nnamespace: bench\ntasks:\n{rows}")
 
 
-def scripts(count: int) -> Flow:
+def scripts(count: int, script: str = SCRIPT) -> Flow:
     """A flow that runs a script as so many processes, all at a time."""
     return for_each(
         count,
         "{id: one, type: io.kestra.plugin.scripts.python.Script, taskRunner: "
-        f"{{type: io.kestra.plugin.core.runner.Process}}, script: {json.dumps(SCRIPT)}}}",
+        f"{{type: io.kestra.plugin.core.runner.Process}}, script: {json.dumps(script)}}}",
     )
 
 
@@ -117,22 +126,54 @@ async def opened(folder: Path) -> AsyncGenerator[Engine]:
 
 
 async def seconds(engine: Engine, flow: Flow, times: int = 1) -> float:
-    """From starting a flow so many times at once until nothing of it runs any more."""
+    """From starting a flow so many times at once until all of them have ended."""
+    ended = anyio.Event()
+    states: list[State] = []
+
+    @asynccontextmanager
+    async def count(
+        execution: Execution, runs: Collection[TaskRun]
+    ) -> AsyncGenerator[Consequences]:
+        yield NO_CONSEQUENCES  # it is stored then, with its `runs`
+        if execution.state.is_terminal:
+            states.append(execution.state)
+            if len(states) == times:
+                ended.set()
+
+    engine.on_state = count
     begin = time.perf_counter()
-    ids: list[str] = []
-
-    async def start() -> None:
-        ids.append((await engine.start(flow)).id)
-
     async with anyio.create_task_group() as group:
         for _ in range(times):
-            group.start_soon(start)
-    for each in ids:
-        await engine.wait_until_done(each)
+            group.start_soon(engine.start, flow)
+        await ended.wait()
     took = time.perf_counter() - begin
-    for each in ids:
-        assert (await engine.store.execution(each)).state is State.SUCCESS
+    assert states == [State.SUCCESS] * times
     return took
+
+
+async def longest_wait(engine: Engine, flow: Flow) -> float:
+    """The most seconds for which nothing else got its turn while a flow ran."""
+    waits: list[float] = []
+    async with anyio.create_task_group() as group:
+
+        async def look() -> None:
+            while True:
+                begin = time.perf_counter()
+                await anyio.sleep(0.001)
+                waits.append(time.perf_counter() - begin - 0.001)
+
+        group.start_soon(look)
+        await seconds(engine, flow)
+        group.cancel_scope.cancel()
+    return max(waits)
+
+
+async def json_s() -> float:
+    """Seconds that it takes to write the large outputs as JSON."""
+    values = {f"x{number}": "a b " * 2_500_000 for number in range(5)}
+    begin = time.perf_counter()
+    json.dumps(values)
+    return time.perf_counter() - begin
 
 
 def commits_s(folder: Path, count: int) -> float:
@@ -233,6 +274,17 @@ async def measure(options: argparse.Namespace) -> list[Figure]:
                     value=took / base,
                     floor=base,
                     most=1.6,
+                )
+            )
+            large = scripts(1, LARGE)
+            took, base = await best(rounds, lambda: longest_wait(engine, large), json_s)
+            tell(
+                Figure(
+                    name="wait of others beside 50 MB of outputs",
+                    unit="ms",
+                    value=took * 1000,
+                    floor=base * 1000,
+                    most=500,
                 )
             )
             many, few = for_each(options.items), for_each(options.items // 10)
