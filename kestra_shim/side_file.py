@@ -24,18 +24,17 @@ def read_side_file(data: bytes) -> SideFile:
     numbers: dict[bytes, set[int]] = {}
     ends: dict[bytes, int] = {}
     for line in data.split(b"\n"):
-        kind, _, rest = line.partition(b" ")
-        word, _, rest = rest.partition(b" ")
-        if kind == b"e" and rest.isdigit():
-            ends[word] = int(rest)
-            continue
-        number, _, rest = rest.partition(b" ")
-        sum_, _, marker = rest.partition(b" ")
-        if kind != b"m" or not number.isdigit() or sum_ != b"%08x" % crc32(marker):
-            continue
-        seen = numbers.setdefault(word, set())
-        if int(number) not in seen:
-            seen.add(int(number))
-            markers.append(marker.decode("utf-8", "replace"))
+        match line.split(b" ", 4):
+            case [b"e", word, number] if number.isdigit():
+                ends[word] = int(number)
+            case [b"m", word, number, sum_, marker] if number.isdigit() and sum_ == b"%08x" % crc32(
+                marker
+            ):
+                seen = numbers.setdefault(word, set())
+                if int(number) not in seen:
+                    seen.add(int(number))
+                    markers.append(marker.decode("utf-8", "replace"))
+            case _:
+                pass
     complete = all(len(seen) == ends.get(word) for word, seen in numbers.items())
     return SideFile(tuple(markers), complete)

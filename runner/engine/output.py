@@ -69,15 +69,16 @@ class Reader:
         """
         unread = Counter(map(hash, markers)) - self._seen
         behind = False
-        for line in markers:
-            marker = parse_marker(line)
+        for line in markers if unread else ():
+            lost = unread[hash(line)] > 0
+            marker = parse_marker(line) if lost or behind else None
             if marker is None:
                 continue
-            if unread[hash(line)] > 0:
+            if lost:
                 unread[hash(line)] -= 1
                 behind = True
                 self._apply(marker)
-            elif behind:
+            else:
                 # It was read already, but what was lost before it must not win over it.
                 self.vars.update(marker.outputs)
 

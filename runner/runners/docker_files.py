@@ -120,7 +120,7 @@ class Files:
             TaskFailed: there is more than may be copied, or the disk is full.
         """
         if self.shared:
-            return self.side.markers()
+            return await self.side.markers()
         if exit_code == 0 or self.command.sync_back:
             await self._folder_back(engine, container)
         if not self.command.shim:

@@ -76,7 +76,7 @@ class ProcessRunner:
                 running = _Running(_start(command, env), cookie, cell, self._settings)
             failpoint("process.started")
             code = await running.to_end(emit)
-            return Outcome(exit_code=128 - code if code < 0 else code, markers=side.markers())
+            return Outcome(exit_code=128 - code if code < 0 else code, markers=await side.markers())
 
     def _environment(self, command: Command, side: SideFolder) -> Mapping[str, str]:
         env = {**self._host_env, **command.env, "EYAS_SIDE_FILE": str(side.file)}

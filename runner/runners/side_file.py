@@ -8,6 +8,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+import anyio.to_thread
+
 from runner.errors import RunnerUnavailable
 from runner.model.execution import new_id
 from runner.settings import TEMP_PREFIX
@@ -17,6 +19,9 @@ NAME = "markers"
 
 READ_LIMIT_BYTES = 64 * 1024 * 1024
 """More of a side file is never read: a script may put anything into it."""
+
+_QUICK_BYTES = 100_000
+"""So much is read faster than a thread is called."""
 
 
 class SideFolder:
@@ -73,8 +78,17 @@ class SideFolder:
         except OSError:
             shutil.rmtree(self._outer, ignore_errors=True)
 
-    def markers(self) -> Sequence[str]:
+    async def markers(self) -> Sequence[str]:
         """The marker lines in the side file, in the order in which they were written."""
+        try:
+            size = self.file.lstat().st_size
+        except OSError:
+            return ()
+        if size <= _QUICK_BYTES:
+            return self._markers()
+        return await anyio.to_thread.run_sync(self._markers)
+
+    def _markers(self) -> Sequence[str]:
         try:
             # A script may have made anything of it, a link or a FIFO too.
             fd = os.open(self.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
