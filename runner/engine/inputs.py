@@ -78,14 +78,15 @@ async def resolve_inputs(
         raise
     found = {id_: value for id_, value in resolution.known.items() if value is not _DISABLED}
     owner = f"{flow.namespace}.{flow.id}"
+    # Kestra looks for others only if more were given than there are.
+    others = [name for name in given if name not in found] if len(found) < len(given) else []
     tree = nested({item.id: found[item.id] for item in declared if item.id in found})
     return Resolved(
         values=tree if declared else None,
         warnings=[
             f"Input {name} was provided for workflow {owner} "
             "but isn't declared in the workflow inputs"
-            for name in given
-            if name not in found
+            for name in others
         ],
         secrets=secrets_in(declared, tree),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -107,15 +108,17 @@ async def _may_run(
         wanted = is_truthy((await context.render(task.run_if) or "").strip())
         if wanted:
             return run
-        skipped = journal.begin_attempt(run, State.SKIPPED).moved(State.SKIPPED, journal.now())
-        if registered is not None and registered.skipped is not None:
-            skipped = replace(skipped, outputs=await registered.skipped(context))
     except RunnerError as error:
         text = f"Failed to evaluate the runIf condition for task {task.id}. Cause: "
         if registered is not None and registered.kind in (Kind.UPDATING, Kind.STARTING):
             # What Kestra's executor runs itself fails as a try of it.
             run = journal.begin_attempt(run, State.FAILED)
         return await _refuse(driver, run, text + complaint(error))
+    skipped = journal.begin_attempt(run, State.SKIPPED).moved(State.SKIPPED, journal.now())
+    if registered is not None and registered.skipped is not None:
+        # What cannot be rendered gives no outputs, and is no failure.
+        with suppress(RunnerError):
+            skipped = replace(skipped, outputs=await registered.skipped(context))
     if skipped.outputs is None and _shows_when_skipped(frame, registered):
         skipped = replace(skipped, outputs={})
     await journal.save(skipped)
@@ -182,7 +185,7 @@ async def _run_level(
     except RunnerError as error:
         # Its own errors do not run, those around it do (flow-model 4.2).
         await _log_unresolved(context, error, registered)
-        result = Result(state=State.FAILED)
+        result = Result(state=State.FAILED, hard=True)
     return await _flowable_ended(driver, frame, inner, context, registered, result)
 
 
@@ -205,7 +208,8 @@ async def _flowable_ended(
         await context.set_outputs(result.outputs)
     if state is State.FAILED and registered.lenient:
         state = State.WARNING
-    state = softened(state, task)
+    if not result.hard:
+        state = softened(state, task)
     await driver.close_below(run, state)
     return await journal.move_run(run.id, state, soon=registered.pure)
 

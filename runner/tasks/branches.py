@@ -57,7 +57,13 @@ async def if_(ctx: FlowContext) -> None:
     await ctx.run(ctx.task.children("then" if holds else "else"))
 
 
-@flowable(f"{_FLOW}.Switch", chooses=True, pure=True)
+async def _skipped_switch(ctx: FlowContext) -> Outputs:
+    value = await ctx.text("value")
+    cases: Mapping[str, Sequence[Task]] = ctx.task.properties.get("cases") or {}
+    return {"value": value, "defaults": (value or "") not in cases}
+
+
+@flowable(f"{_FLOW}.Switch", skipped=_skipped_switch, chooses=True, pure=True)
 async def switch(ctx: FlowContext) -> Result | None:
     """Run the tasks of the case that `value` names, or `defaults`."""
     before = ctx.task_run.outputs or {}

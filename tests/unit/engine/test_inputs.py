@@ -109,6 +109,16 @@ async def test_a_flow_without_inputs_has_none(resolve: Resolver) -> None:
     ]
 
 
+async def test_inputs_that_are_not_declared_are_told_of_when_more_are_given_than_there_are(
+    resolve: Resolver,
+) -> None:
+    flow = flow_of("  - {id: a, type: STRING}\n  - {id: b, type: STRING, defaults: x}")
+
+    assert (await resolve(flow, a="1", other="2")).warnings == []
+    found = await resolve(flow, a="1", other="2", more="3")
+    assert [text.split()[1] for text in found.warnings] == ["other", "more"]
+
+
 async def test_defaults_are_rendered_and_held_to_the_type(resolve: Resolver) -> None:
     flow = flow_of(
         """
