@@ -24,6 +24,7 @@ from runner.engine.groups import Groups
 from runner.engine.journal import Journal
 from runner.engine.pauses import Pauses
 from runner.engine.reuse import Reuse
+from runner.engine.sla import Promises
 from runner.engine.taskrun import run_task
 from runner.model.execution import Label, Level, TaskRun
 from runner.model.flow import Task
@@ -72,6 +73,7 @@ class Driver:
         self.silent: set[str] = set()
         self.retrying = 0
         self.pauses = Pauses(self)
+        self.promises = Promises(self)
         self._earlier = {
             (run.parent_id, run.task_id, run.value): run.id for run in journal.runs.values()
         }
@@ -85,6 +87,8 @@ class Driver:
             return True  # an earlier Eyas has done all of that
         began = await self._turn()
         if began:
+            await self.promises.check()
+        if began and self.ending is None:
             if journal.execution.state in _BEFORE:
                 await journal.move(State.RUNNING)
             await self.run_level(
@@ -250,6 +254,7 @@ class Driver:
     async def may_start(self, frame: Frame) -> bool:
         """Wait while the execution is paused; True if a task may start in `frame` then."""
         while True:
+            await self.promises.check()
             if not self.goes_on(frame):
                 return False
             if self.journal.execution.state is not State.PAUSED:

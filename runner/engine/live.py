@@ -15,7 +15,6 @@ from runner.engine.adoption import Adopted
 from runner.engine.driver import Driver
 from runner.engine.journal import Journal
 from runner.engine.reuse import Reuse
-from runner.engine.sla import watch_sla
 from runner.model.execution import Execution, Level
 from runner.model.flow import Flow
 from runner.model.state import State
@@ -126,7 +125,7 @@ class Live:
                 driver.whole = aside.cancel_scope
                 aside.start_soon(journal.keep_flushing, name="flush")
                 if journal.flow.sla:
-                    aside.start_soon(watch_sla, driver, name="sla")
+                    aside.start_soon(driver.promises.watch, name="sla")
                 async with anyio.create_task_group() as group:
                     driver.group = group
                     began = await driver.drive()

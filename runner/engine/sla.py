@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import anyio
@@ -21,48 +22,75 @@ if TYPE_CHECKING:
 _FINE = (State.SUCCESS, State.WARNING)
 
 
-async def watch_sla(driver: Driver) -> None:
-    """Act on the first promise that is broken; returns when one was, or the execution ended."""
+class Promises:
+    """The SLAs of one execution; each that is broken is acted on once."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._open = {sla.id: sla for sla in driver.journal.flow.sla}
+        self._ignored: set[str] = set()
+
+    async def check(self) -> None:
+        """Act on assertions that do not hold as the execution stands.
+
+        Nothing starts before this was asked: Kestra looks at each change before it goes on.
+        """
+        if not self._is_over:
+            assertions = [sla for sla in self._open.values() if sla.duration is None]
+            broken = [sla for sla in assertions if not self._holds(sla)]
+            await self._act({sla.id: f"assertion is false: {sla.assertion}." for sla in broken})
+
+    async def watch(self) -> None:
+        """Check at each change and when time is up, until all is broken or over."""
+        journal = self._driver.journal
+        while self._open and not self._is_over:
+            changed = journal.changed
+            await self.check()
+            passed = journal.now() - journal.execution.history.start
+            for sla in list(self._open.values()):
+                if sla.duration is not None and passed >= sla.duration and not self._is_over:
+                    limit = duration_text(sla.duration)
+                    text = f"execution duration of {duration_text(passed)} exceed the maximum "
+                    await self._act({sla.id: f"{text}duration of {limit}."})
+            with anyio.move_on_after(self._left()):
+                await changed.wait()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._driver.ending is not None or self._driver.journal.execution.state.is_terminal
+
+    def _left(self) -> float | None:
+        """Seconds until the next duration is over; None if there is none."""
+        journal = self._driver.journal
+        durations = [sla.duration for sla in self._open.values() if sla.duration is not None]
+        ends = [journal.execution.history.start + duration for duration in durations]
+        return min(((end - journal.now()).total_seconds() for end in ends), default=None)
+
+    def _holds(self, sla: Sla) -> bool:
+        journal = self._driver.journal
+        try:
+            scope = scope_of_flow(self._driver.engine, journal, ended=False)
+            return is_truthy(render(sla.assertion or "", scope))
+        except RenderFailed as error:
+            if sla.id not in self._ignored:
+                self._ignored.add(sla.id)
+                text = f"Ignoring SLA '{sla.id}' because of the error: {error}"
+                journal.log(Level.ERROR, text)
+            return True
+
+    async def _act(self, reasons: Mapping[str, str]) -> None:
+        """Tell of broken promises; only the first changes the execution."""
+        journal = self._driver.journal
+        broken = [self._open.pop(name) for name in reasons]
+        texts = [f"SLA '{name}' violated: {reason}" for name, reason in reasons.items()]
+        for text in texts:
+            journal.log(Level.WARN, text)
+        if broken:
+            await _change(self._driver, broken[0], texts[0])
+
+
+async def _change(driver: Driver, sla: Sla, text: str) -> None:
     journal = driver.journal
-    while not journal.execution.state.is_terminal:
-        changed = journal.changed
-        for sla in journal.flow.sla:
-            reason = _violation(driver, sla)
-            if reason is not None:
-                await _act(driver, sla, reason)
-                return
-        dates = [
-            journal.execution.history.start + sla.duration
-            for sla in journal.flow.sla
-            if sla.duration is not None
-        ]
-        left = min((date - journal.now()).total_seconds() for date in dates) if dates else None
-        with anyio.move_on_after(left):
-            await changed.wait()
-
-
-def _violation(driver: Driver, sla: Sla) -> str | None:
-    journal = driver.journal
-    if sla.duration is not None:
-        passed = journal.now() - journal.execution.history.start
-        if passed < sla.duration:
-            return None
-        return (
-            f"execution duration of {duration_text(passed)} exceed the maximum duration of "
-            f"{duration_text(sla.duration)}."
-        )
-    assertion = sla.assertion or ""
-    try:
-        holds = is_truthy(render(assertion, scope_of_flow(driver.engine, journal, ended=False)))
-    except RenderFailed:
-        holds = False
-    return None if holds else f"assertion is false: {assertion}."
-
-
-async def _act(driver: Driver, sla: Sla, reason: str) -> None:
-    journal = driver.journal
-    text = f"SLA '{sla.id}' violated: {reason}"
-    journal.log(Level.WARN, text)
     if sla.behavior == "FAIL":
         journal.log(Level.ERROR, f"Execution failed due to {text}")
     if sla.labels:

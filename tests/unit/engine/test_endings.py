@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
+from runner.model.execution import Level
 from runner.model.state import State
 from runner.runners.base import Command, Emit, Outcome
 from runner.testing import Bench, FakeRunner, FakeRunners, bench, run_flow
@@ -140,6 +141,39 @@ async def test_an_sla_rewrites_the_last_run_when_it_fails_the_execution() -> Non
 
     assert ended.state is State.FAILED
     assert "SLA 's' violated: assertion is false" in ended.logs()[1]
+    assert ended.states == {"a": State.FAILED}
+
+
+async def test_an_execution_that_breaks_its_promise_from_the_start_never_runs() -> None:
+    ended = await run_flow(
+        flow(
+            f"  - {{id: a, type: {C}.log.Log, message: a}}",
+            'sla: [{id: s, type: EXECUTION_ASSERTION, behavior: CANCEL, assert: "{{ false }}"}]',
+        )
+    )
+
+    assert ended.history == [State.CREATED, State.CANCELLED]
+    assert ended.runs == []
+
+
+async def test_an_assertion_that_cannot_be_rendered_is_ignored() -> None:
+    ended = await run_flow(
+        flow(
+            f"""
+  - {{id: a, type: {C}.debug.Return, format: a}}
+  - {{id: b, type: {C}.log.Log, message: b}}
+""",
+            """
+sla:
+  - {id: s, type: EXECUTION_ASSERTION, behavior: FAIL, assert: "{{ outputs.a.value == 'a' }}"}
+  - {id: t, type: EXECUTION_ASSERTION, behavior: NONE, assert: "{{ tasks.b is not defined }}"}
+""",
+        )
+    )
+
+    assert ended.state is State.SUCCESS
+    assert ended.logs(Level.ERROR)[0].startswith("Ignoring SLA 's' because of the error: ")
+    assert [text for text in ended.logs() if "SLA 't' violated" in text] != []
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "WARNING", "FAILED", "CANCELED"])
