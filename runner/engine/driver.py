@@ -141,6 +141,7 @@ class Driver:
             await self.journal.save(execution=replace(self.journal.execution, closing=False))
 
     async def _end(self, began: bool) -> None:
+        await self.promises.check()
         state = self.ending or guess(run.state for run in self.main_runs(self.root))
         journal = self.journal
         for run_id in self._earlier.values():
