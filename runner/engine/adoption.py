@@ -106,7 +106,7 @@ class Leftovers:
 def _judged(intent: Intent, left: Left | None) -> Rest:
     """The recovery table for an attempt whose container was to be made."""
     if left is None:
-        if intent.started is None:
+        if not intent.starting:
             return Rest(verdict="begin")
         return Rest(verdict="lost", reason="its container is gone")
     if left.status == "created":

@@ -25,7 +25,7 @@ from runner.runners.docker_policy import allowed
 from runner.runners.docker_request import container_request, labels
 from runner.runners.docker_verdict import judged
 from runner.runners.docker_visibility import Visibility
-from runner.runners.intents import Left, note, note_started
+from runner.runners.intents import Left, note, note_started, note_starting
 from runner.runners.limits import check_size
 from runner.runners.maker import Maker
 from runner.runners.side_file import SideFolder
@@ -230,6 +230,7 @@ class DockerRunner:
             await files.put_in(host.engine, id_)
             container = Container(host.engine, id_, self._warn)
             if not options.wait:
+                note_starting(files.side.outer)
                 await host.engine.start(id_)
                 started = True
                 return Outcome(exit_code=0, details={"containerId": id_})
@@ -241,6 +242,7 @@ class DockerRunner:
                 await output.follow(attached, scope)
 
             async def start() -> None:
+                note_starting(files.side.outer)
                 await container.start()
                 failpoint("container.started")
                 note_started(files.side.outer)

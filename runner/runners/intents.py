@@ -16,7 +16,7 @@ from typing import Any
 from runner.runners.base import Command
 from runner.settings import KEEP_LABEL, TEMP_PREFIX
 
-_INTENT, _STARTED = "intent", "started"
+_INTENT, _STARTING, _STARTED = "intent", "starting", "started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,8 @@ class Intent:
     """One container that was to be made, or process that was to be started.
 
     `run` is the value of its label `eyas.run`, empty for a process; `host` what the flow says of
-    the engine. `main`: it runs the task's own command. `started`: unix time by which the container
-    was known to run; None: not known.
+    the engine. `main`: it runs the task's own command. `starting`: the engine was asked to start
+    the container. `started`: unix time by which it was known to run; None: not known.
     """
 
     run: str
@@ -36,6 +36,7 @@ class Intent:
     workdir: Path
     output_dir: Path | None
     folder: Path
+    starting: bool = False
     started: float | None = None
 
 
@@ -89,6 +90,11 @@ def note(folder: Path, command: Command, run: str = "", host: str | None = None)
     half.rename(folder / _INTENT)
 
 
+def note_starting(folder: Path) -> None:
+    """Note that the container is about to be started: from now on it may have run."""
+    (folder / _STARTING).touch()
+
+
 def note_started(folder: Path) -> None:
     """Note that the container has started."""
     (folder / _STARTED).touch()
@@ -113,6 +119,7 @@ def _read(folder: Path) -> Intent | None:
             workdir=Path(data["workdir"]),
             output_dir=Path(output_dir) if output_dir else None,
             folder=folder,
+            starting=(folder / _STARTING).exists(),
             started=_time_of(folder / _STARTED),
         )
     except (OSError, ValueError, KeyError, TypeError):

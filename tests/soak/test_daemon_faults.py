@@ -284,6 +284,54 @@ def test_a_container_that_somebody_removed_meanwhile_is_run_again(
     assert any("its container is gone" in line for line in lines)
 
 
+def left_alone(sweep: Sweep, engine: docker.DockerClient) -> tuple[str, Any]:
+    """An execution whose daemon was killed while its container, which is given too, runs."""
+    with sweep.daemon() as (process, api):
+        id_ = start(api)
+        line_came(api, id_, "begun")
+        wait_for(lambda: bool(list(sweep.temp.rglob("started"))))
+        kill(process)
+    (name,) = sweep_containers(engine, id_)
+    return id_, engine.containers.get(name)
+
+
+def test_a_container_that_somebody_restarted_meanwhile_is_run_again(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    sweep = sweep_in(tmp_path, flow("echo begun; sleep 3"))
+    id_, container = left_alone(sweep, docker_engine)
+    time.sleep(2.5)  # what started within two seconds of the note is what was noted
+    container.restart(timeout=0)
+    with sweep.daemon() as (process, api):
+        ended = until(api, id_, "SUCCESS", "FAILED")
+        lines = messages(api, id_)
+        wait_for(lambda: not sweep.containers())
+        kill(process, signal.SIGTERM)
+
+    attempts = [each["state"]["current"] for each in ended["taskRunList"][0]["attempts"]]
+    assert attempts == ["FAILED", "SUCCESS"]
+    assert any("restarted by somebody else" in line for line in lines)
+
+
+def test_a_container_that_somebody_paused_meanwhile_is_waited_for(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    sweep = sweep_in(tmp_path, flow("echo begun; sleep 2; echo done"))
+    id_, container = left_alone(sweep, docker_engine)
+    container.pause()
+    with sweep.daemon() as (process, api):
+        line_came(api, id_, "The container is paused: somebody else did that")
+        waiting = until(api, id_, "RUNNING", "SUCCESS", "FAILED")
+        container.unpause()
+        ended = until(api, id_, "SUCCESS", "FAILED")
+        lines = messages(api, id_)
+        kill(process, signal.SIGTERM)
+
+    assert waiting["state"]["current"] == "RUNNING"
+    assert (ended["state"]["current"], lines.count("done")) == ("SUCCESS", 1)
+    assert len(ended["taskRunList"][0]["attempts"]) == 1
+
+
 @pytest.fixture
 def own_engine(
     tmp_path_factory: pytest.TempPathFactory, docker_engine: docker.DockerClient
