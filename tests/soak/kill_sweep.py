@@ -177,7 +177,7 @@ class Sweep:
             with suppress(requests.ConnectionError):
                 for flow in ("docker", "process", "folder"):
                     self._start(api, flow, 30)
-                self._ended(api)
+                self.ended(api)
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             if process.wait(60) == 0:
@@ -194,7 +194,7 @@ class Sweep:
     def finish(self) -> None:
         """Let everything end under a last daemon, and check all of it."""
         with self.daemon() as (process, api):
-            executions = self._ended(api)
+            executions = self.ended(api)
             problems = [text for each in executions for text in self._problems(api, each)]
             problems += _wrongly_triggered(executions)
             lost = set(self.accepted) - {each["id"] for each in executions}
@@ -204,10 +204,11 @@ class Sweep:
             if process.wait(60) != 0:
                 problems.append(f"the daemon's exit status is {process.returncode}")
         problems += [f"left over: {path}" for path in self.temp.iterdir()]
-        problems += self._damage()
+        problems += self.damage()
         assert not problems, "\n".join(problems)
 
-    def _ended(self, api: str) -> list[Any]:
+    def ended(self, api: str) -> list[Any]:
+        """All executions, when they have ended."""
         deadline = time.monotonic() + LIMIT_S
         while True:
             found = requests.get(f"{api}/executions/search?size=1000", timeout=30).json()["results"]
@@ -280,7 +281,8 @@ class Sweep:
         rows = [line.partition(" ") for line in found.stdout.splitlines()]
         return [rest for value, _, rest in rows if value.endswith(f"-{instance}")]
 
-    def _damage(self) -> list[str]:
+    def damage(self) -> list[str]:
+        """What is wrong with the databases."""
         found: list[str] = []
         for name in ("state.db", "logs.db"):
             with sqlite3.connect(self.state / name) as db:
