@@ -17,6 +17,7 @@ import anyio
 import anyio.abc
 
 from runner.engine.adoption import Adopted
+from runner.engine.bell import Bell
 from runner.engine.context import scope_of_flow
 from runner.engine.flow_outputs import render_outputs
 from runner.engine.frame import Frame, Trail
@@ -78,7 +79,7 @@ class Driver:
             (run.parent_id, run.task_id, run.value): run.id for run in journal.runs.values()
         }
         self._before_end: tuple[State, ...] = ()
-        self._pulse = anyio.Event()
+        self._bell = Bell()
 
     async def drive(self) -> bool:
         """Wait for the execution's turn and run it to its end; False if it never began."""
@@ -280,17 +281,16 @@ class Driver:
 
     def pulse(self) -> None:
         """Wake everything that waits for something to change."""
-        pulse, self._pulse = self._pulse, anyio.Event()
-        pulse.set()
+        self._bell.ring()
 
     async def next_pulse(self, until: datetime | None = None) -> None:
         """Wait for a change, no longer than `until`."""
         if until is None:
-            await self._pulse.wait()
+            await self._bell.next.wait()
             return
         left = (until - self.journal.now()).total_seconds()
         with anyio.move_on_after(max(left, 0)):
-            await self._pulse.wait()
+            await self._bell.next.wait()
 
     async def wait_until(self, date: datetime, frame: Frame | None = None) -> bool:
         """Wait until `date`; False if the execution is being ended, or `frame` closed, before."""

@@ -120,7 +120,9 @@ class Engine:
             execution_id=execution_id,
             parsed=parsed,
         )
-        failed = run_checks(flow, scope_of_flow(self, journal, ended=False)) if checked else None
+        failed = None
+        if checked and flow.checks:
+            failed = run_checks(flow, scope_of_flow(self, journal, ended=False))
         if failed is not None and failed.behavior == "BLOCK_EXECUTION":
             raise Conflict(failed.message)
         if failed is not None and failed.behavior == "FAIL_EXECUTION":
@@ -147,7 +149,9 @@ class Engine:
         execution = created(flow, labels, trigger, schedule_date, execution_id, utc_now())
         journal = self._journal(flow, execution)
         resolved = Resolved(values=inputs)
-        if parsed:
+        if parsed and not (flow.inputs or inputs):
+            resolved = Resolved(values=None)
+        elif parsed:
             resolved = await resolve_inputs(
                 flow,
                 inputs or {},

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import anyio
-from anyio.lowlevel import cancel_shielded_checkpoint
+from anyio.lowlevel import checkpoint
 
+from runner.engine.bell import Bell
 from runner.engine.masking import Masker
 from runner.engine.trees import Trees
 from runner.model.execution import Attempt, Execution, Level, LogBatch, Metric, Outputs, TaskRun
@@ -76,7 +77,7 @@ class Journal:
         self.trees = Trees(self._runs)
         self.masker = Masker()
         self.now = clock
-        self.changed = anyio.Event()
+        self._bell = Bell()
         self.errors: list[tuple[str | None, str]] = []
         """Task id and text of the first ERROR lines of the execution."""
         self.output_limit = 0
@@ -113,7 +114,7 @@ class Journal:
         if soon and self.may_wait and execution is None:
             self._unsaved.update((run.id, run) for run in runs)
             self._unflushed.set()
-            await cancel_shielded_checkpoint()  # others want to go on, too
+            await checkpoint()  # others want to go on, too
             return
         with anyio.CancelScope(shield=True):
             if execution is None:
@@ -231,6 +232,11 @@ class Journal:
             self._tell()
 
     @property
+    def changed(self) -> anyio.Event:
+        """Is set at the next change that is stored."""
+        return self._bell.next
+
+    @property
     def runs(self) -> Mapping[str, TaskRun]:
         """The task runs by id, in order of creation."""
         return self._runs
@@ -300,11 +306,14 @@ class Journal:
 
     async def flush(self) -> None:
         """Write everything that waits, in order: log lines, metrics, and task runs."""
-        self._unflushed = anyio.Event()
+        if self._unflushed.is_set():
+            self._unflushed = anyio.Event()
+        if not (self._unsaved or self._waiting or self._metrics or self._writing):
+            return
         with anyio.CancelScope(shield=True):
             if self._unsaved:
                 await self._write(None, ())
-            elif self._waiting or self._metrics or self._writing:
+            else:
                 await self._store.append(*self._take_lines())
                 self._tell()
 
@@ -317,5 +326,4 @@ class Journal:
 
     def _tell(self) -> None:
         """Wake whoever waits for a change."""
-        changed, self.changed = self.changed, anyio.Event()
-        changed.set()
+        self._bell.ring()

@@ -12,6 +12,7 @@ from typing import Any
 from runner.model.state import History, State
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in _BASE62 for second in _BASE62]
 
 Outputs = Mapping[str, Any]
 """What a task or flow gives to later tasks: JSON-like values by name."""
@@ -25,11 +26,11 @@ def new_id() -> str:
 def id_from(data: bytes) -> str:
     """The id that 16 bytes stand for."""
     number = int.from_bytes(data)
-    digits: list[str] = []
-    for _ in range(22):
-        number, digit = divmod(number, 62)
-        digits.append(_BASE62[digit])
-    return "".join(reversed(digits))
+    pairs: list[str] = []
+    for _ in range(11):
+        number, pair = divmod(number, 62 * 62)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))
 
 
 class Level(StrEnum):
