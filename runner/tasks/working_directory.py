@@ -26,8 +26,8 @@ async def working_directory(ctx: FlowContext) -> Result | None:
         await ctx.run_in(folder, ctx.task.children())
         patterns = await ctx.texts("outputFiles")
         if patterns:
-            files = await collect_outputs(ctx, folder, patterns)
-            await ctx.set_outputs({"outputFiles": files})
+            # Its own `errors` and `finally` do not see them yet (flow-model 4.7).
+            return Result(outputs={"outputFiles": await collect_outputs(ctx, folder, patterns)})
     except RunnerError as error:
         ctx.log(Level.ERROR, str(error))
         return Result(state=State.FAILED)
