@@ -289,10 +289,10 @@ class Context:
     def children(self) -> Sequence[TaskRun]:
         return self._driver.journal.children(self._run_id)
 
-    async def pause(self, until: datetime | None, on_pause: Task | None = None) -> Resumption:
+    async def pause(self, until: datetime | None) -> Resumption:
         await self._driver.journal.flush()
         outside = self._frame.parent or self._frame
-        return await self._driver.pauses.pause(outside, self.task_run, until, on_pause)
+        return await self._driver.pauses.pause(outside, self.task_run, until, self.task)
 
     async def rest(self, until: datetime) -> bool:
         await self._driver.journal.flush()

@@ -188,6 +188,7 @@ class Driver:
     ) -> None:
         """Do the level's own `work`, then its `errors` if a task failed, then its `finally`.
 
+        Work that gives FAILED has failed by itself, without any of its tasks.
         What has begun before stays begun: a level in whose `errors` there are runs goes on there,
         whatever its tasks' states were changed to (flow-model 3.2, 3.12).
         """
@@ -196,10 +197,9 @@ class Driver:
         if any(task.id in begun for task in finally_):
             await self.in_order(self._aside(frame), finally_)
             return
-        if not in_errors:
-            await work()
+        forced = not in_errors and await work() is State.FAILED
         failed = [run.id for run in self.main_runs(frame) if run.state is State.FAILED]
-        if failed or in_errors:
+        if failed or in_errors or forced:
             self.close(frame)
             if failed and self.silent.issuperset(failed):
                 return

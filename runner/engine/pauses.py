@@ -25,9 +25,10 @@ class Pauses:
         self._resumed: dict[str, Mapping[str, Any]] = {}
 
     async def pause(
-        self, frame: Frame, run: TaskRun, until: datetime | None, on_pause: Task | None
+        self, frame: Frame, run: TaskRun, until: datetime | None, task: Task
     ) -> Resumption:
-        """Pause the execution and `run`; see `FlowContext.pause`."""
+        """Pause the execution and the run of the Pause `task`; see `FlowContext.pause`."""
+        on_pause: Task | None = task.properties.get("onPause")
         journal = self._driver.journal
         if run.state is not State.PAUSED:
             await journal.move_run(run.id, State.PAUSED)
@@ -47,6 +48,9 @@ class Pauses:
                 break
             await self._driver.next_pulse(until)
         if self._driver.ending is None:
+            if any(task.children(name) for name in ("tasks", "errors", "finally")):
+                # What it holds is run now.
+                await journal.move_run(run.id, State.RUNNING)
             await self._go_on(State.RESTARTED, State.RUNNING, besides=run)
         return why
 

@@ -176,9 +176,10 @@ async def _run_level(
     context = Context(driver, inner, task, run.id)
     result = Result()
 
-    async def work() -> None:
+    async def work() -> State | None:
         nonlocal result
         result = await guarded(context, lambda: registered.work(context)) or Result()
+        return State.FAILED if result.forced else None
 
     try:
         await driver.run_level(inner, work, task.children("errors"), task.children("finally"))

@@ -35,6 +35,7 @@ class Result:
     Without a state a runnable task is SUCCESS, and a flowable what its children make of it.
     `passed` is a state that the run goes through just before it ends. Not `attempted`: the task
     found nothing to do and the run has no attempt. `hard`: `allowFailure` does not soften it.
+    `forced`: a flowable has failed by itself, and its `errors` run.
     """
 
     outputs: Outputs | None = None
@@ -42,6 +43,7 @@ class Result:
     passed: State | None = None
     attempted: bool = True
     hard: bool = False
+    forced: bool = False
 
 
 class RunContext(Protocol):
@@ -230,10 +232,10 @@ class FlowContext(RunContext, Protocol):
         """The runs of the direct children, in the order in which they were created."""
         ...
 
-    async def pause(self, until: datetime | None, on_pause: Task | None = None) -> Resumption:
+    async def pause(self, until: datetime | None) -> Resumption:
         """Pause this task run and the execution until somebody resumes it, or until `until`.
 
-        `on_pause` runs once, beside, as soon as it is paused.
+        The task's `onPause` runs once, beside, as soon as it is paused.
         """
         ...
 
