@@ -9,7 +9,7 @@ from runner.engine.masking import Masker
 ENTRY_LENGTH = 15_360
 """Characters of the longest log entry: Kestra cuts longer text into entries of this length."""
 
-MARKER_LENGTH = 32 * 1024 * 1024
+MARKER_LENGTH = 64 * 1024 * 1024
 """Characters of the longest marker line; a longer line is text."""
 
 # What Java's `.` does not match and its `$` may stand before (script-tasks 3.2, q05).

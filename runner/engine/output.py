@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import anyio.to_thread
+
 from runner.engine.adoption import Known
 from runner.engine.journal import Journal
 from runner.engine.lines import LineSplitter, cut_entries
@@ -16,6 +18,8 @@ from runner.model.flow import Task
 from runner.model.marker import Marker
 from runner.runners.base import Stream
 
+_LONG = 1 << 20
+"""So many characters at once hold a marker that takes long to read."""
 _LEVELS = {Stream.STDOUT: Level.INFO, Stream.STDERR: Level.ERROR}
 
 
@@ -50,7 +54,7 @@ class Reader:
         """Take a chunk of output; comes back when its lines are on their way."""
         lines = self._splitters[stream].feed(chunk)
         if lines:
-            self._take(_LEVELS[stream], lines)
+            self._take(_LEVELS[stream], lines, await _parsed(lines))
             if self._journal.wants_flush:
                 await self._journal.flush()
 
@@ -59,7 +63,7 @@ class Reader:
         for stream, splitter in self._splitters.items():
             lines = splitter.flush()
             if lines:
-                self._take(_LEVELS[stream], lines)
+                self._take(_LEVELS[stream], lines, parse_lines(lines))
 
     def recover(self, markers: Sequence[str]) -> None:
         """Take the markers of the side file that were lost on a stream (decision 7).
@@ -68,6 +72,8 @@ class Reader:
         meant it so.
         """
         unread = Counter(map(hash, markers)) - self._seen
+        if not unread:
+            return
         behind = False
         for line in markers if unread else ():
             lost = unread[hash(line)] > 0
@@ -101,8 +107,10 @@ class Reader:
             if self._known is None or self._known.is_new(metric):
                 self._journal.add_metric(metric)
 
-    def _take(self, level: Level, lines: Sequence[str]) -> None:
-        for part in parse_lines(lines):
+    def _take(
+        self, level: Level, lines: Sequence[str], parts: Iterable[Sequence[str] | Marker]
+    ) -> None:
+        for part in parts:
             if isinstance(part, Marker):
                 self._apply(part)
             else:
@@ -138,6 +146,13 @@ class Reader:
             limit = self._journal.output_limit
             text = f"More output than {limit} characters: what comes now is not logged"
             self._journal.log(Level.WARN, f"{text} (setting log_max_bytes)", self._run)
+
+
+async def _parsed(lines: Sequence[str]) -> Iterable[Sequence[str] | Marker]:
+    """What the lines are; of a marker of megabytes others do not have to wait for the end."""
+    if sum(map(len, lines)) < _LONG:
+        return parse_lines(lines)
+    return await anyio.to_thread.run_sync(list, parse_lines(lines))
 
 
 def _texts(values: Iterable[Any]) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -87,12 +87,14 @@ async def items(ctx: FlowContext) -> Result:
     await ctx.set_outputs(
         {**outputs, "iterations": {"CREATED": 0, "RUNNING": len(batches), "SUCCESS": 0}}
     )
-    ended = [await ctx.ended(execution.id, typed=False) for execution in started]
-    for number, each in enumerate(ended):
-        await _keep_outputs(ctx, number, each)
-    counts = Counter(str(each.execution.state) for each in ended)
-    iterations = {"CREATED": 0, "RUNNING": 0, **{name: counts[name] for name in sorted(counts)}}
-    return Result(outputs={**outputs, "iterations": iterations}, state=_state(ctx, ended))
+    counts: Counter[State] = Counter()
+    for number, execution in enumerate(started):
+        ended = await ctx.ended(execution.id, typed=False)
+        await _keep_outputs(ctx, number, ended)
+        counts[ended.execution.state] += 1
+    named = {str(state): counts[state] for state in sorted(counts)}
+    iterations = {"CREATED": 0, "RUNNING": 0, **named}
+    return Result(outputs={**outputs, "iterations": iterations}, state=_state(ctx, counts))
 
 
 async def _batches(ctx: FlowContext) -> list[str]:
@@ -144,10 +146,9 @@ def _outputs_name(number: int) -> str:
     return f"outputs-{number}.ion"
 
 
-def _state(ctx: FlowContext, ended: Sequence[Finished]) -> State:
+def _state(ctx: FlowContext, states: Collection[State]) -> State:
     if ctx.task.properties.get("transmitFailed") is False:
         return State.SUCCESS
-    states = {each.execution.state for each in ended}
     return next((state for state in _WORST_FIRST if state in states), State.SUCCESS)
 
 
@@ -156,13 +157,17 @@ async def merge(ctx: RunContext) -> Result:
     """Store the outputs of all executions as one file, a line each, if there are any."""
     base = ctx.task.properties.get("subflowOutputsBaseUri")
     count = ctx.task.properties.get("numberOfBatches") or 0
-    lines: list[bytes] = []
-    for number in range(count):
-        uri = f"kestra://{base}/{_outputs_name(number)}"
-        if ctx.storage.exists(uri):
-            path = await stored(ctx, uri)
-            lines.append(await anyio.to_thread.run_sync(path.read_bytes))
-    if not lines:
+    uris = [f"kestra://{base}/{_outputs_name(number)}" for number in range(count)]
+    given = [await stored(ctx, uri) for uri in uris if ctx.storage.exists(uri)]
+    if not given:
         return Result(outputs={})
-    text = b"".join(line.rstrip(b"\n") + b"\n" for line in lines)
-    return Result(outputs={"subflowOutputs": await store(ctx, f"{new_id()}.ion", text)})
+    async with work_folder(ctx) as folder:
+        whole = folder / f"{new_id()}.ion"
+        await anyio.to_thread.run_sync(_join_lines, given, whole)
+        return Result(outputs={"subflowOutputs": await store(ctx, whole.name, whole)})
+
+
+def _join_lines(sources: Sequence[Path], target: Path) -> None:
+    with target.open("wb") as writing:
+        for source in sources:
+            writing.write(source.read_bytes().rstrip(b"\n") + b"\n")

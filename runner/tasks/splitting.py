@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,6 +65,31 @@ def rows_of(source: Path, separator: str = "\n") -> Iterator[str]:
             yield from rows
     if rest:
         yield rest
+
+
+def backwards(source: Path, separator: bytes, block_bytes: int = 1 << 20) -> Iterator[bytes]:
+    """The rows of a file from the last to the first; `separator` is one byte. See `rows_of`.
+
+    Reads blocks from the end: no more of the file is held than a block and a row.
+    """
+    with source.open("rb") as file:
+        at = file.seek(0, SEEK_END)
+        pieces: list[bytes] = []
+        is_last = True
+        while at > 0:
+            begin = max(0, at - block_bytes)
+            file.seek(begin)
+            first, *rows = file.read(at - begin).split(separator)
+            for row in reversed(rows):
+                whole = b"".join([row, *reversed(pieces)])
+                pieces.clear()
+                if whole or not is_last:
+                    yield whole
+                is_last = False
+            pieces.append(first)
+            at = begin
+        if any(pieces) or not is_last:
+            yield b"".join(reversed(pieces))
 
 
 def _encoded(row: str, cut: Cut) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,8 +17,11 @@ from runner.runners.properties import parse_size
 from runner.tasks.context import Result, RunContext
 from runner.tasks.needed import needed_text
 from runner.tasks.registry import task
-from runner.tasks.splitting import Cut, split_file
+from runner.tasks.splitting import Cut, backwards, split_file
 from runner.tasks.work_folder import work_folder
+
+_BYTEWISE = frozenset(("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252"))
+"""Charsets in which the bytes of a separator stand for nothing else, wherever they are."""
 
 
 @task("io.kestra.plugin.core.storage.Write")
@@ -111,15 +114,29 @@ async def reverse(ctx: RunContext) -> Result | None:
         codecs.lookup(charset)
     except LookupError as error:
         raise TaskFailed(f"charset: '{charset}' is unknown") from error
-    content = await anyio.to_thread.run_sync(_reversed, source, separator, charset)
-    return Result(outputs={"uri": await store(ctx, f"{new_id()}{source.suffix}", content)})
+    async with work_folder(ctx) as folder:
+        target = folder / f"{new_id()}{source.suffix}"
+        await anyio.to_thread.run_sync(_reverse, source, separator, charset, target)
+        return Result(outputs={"uri": await store(ctx, target.name, target)})
 
 
-def _reversed(source: Path, separator: str, charset: str) -> bytes:
+def _reverse(source: Path, separator: str, charset: str, target: Path) -> None:
+    """Write the rows of `source` into `target`, the last one first, each with the separator."""
+    end = separator.encode(charset, "replace")
+    with target.open("wb") as writing:
+        for row in _rows_backwards(source, separator, charset):
+            writing.write(row.decode(charset, "replace").encode(charset, "replace"))
+            writing.write(end)
+
+
+def _rows_backwards(source: Path, separator: str, charset: str) -> Iterable[bytes]:
+    end = separator.encode(charset, "replace")
+    if len(end) == 1 and codecs.lookup(charset).name in _BYTEWISE:
+        return backwards(source, end)
     rows = source.read_bytes().decode(charset, "replace").split(separator)
-    if rows and not rows[-1]:
+    if not rows[-1]:
         rows.pop()
-    return "".join(f"{row}{separator}" for row in reversed(rows)).encode(charset, "replace")
+    return (row.encode(charset, "replace") for row in reversed(rows))
 
 
 @task("io.kestra.plugin.core.storage.PurgeCurrentExecutionFiles")

@@ -10,7 +10,7 @@ import pytest
 from core_flows import Ended, Flows
 
 from runner.model.state import State
-from runner.tasks.splitting import Cut, split_file
+from runner.tasks.splitting import Cut, backwards, split_file
 
 
 @pytest.fixture
@@ -347,3 +347,14 @@ async def test_a_task_by_itself_has_no_files_to_upload(flows: Flows) -> None:
 
     assert flows.storage.namespace_files("a.b").list() == []
     assert ended.error("none") == "files or filesMap is required"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a", "a\n", "\n\na\nbé", "a\n\n", "ab\ncd\n" * 4])
+def test_rows_are_read_backwards_whatever_a_block_ends_with(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_text(text)
+    rows = text.encode().split(b"\n")
+
+    read = list(backwards(file, b"\n", block_bytes=3))
+
+    assert read == rows[::-1][0 if rows[-1] else 1 :]
