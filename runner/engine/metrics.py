@@ -24,6 +24,7 @@ _DURATION = re.compile(
     r"(?:([+-]?)(\d+)(?:[.,](\d{0,9}))?S)?)?",
     re.IGNORECASE | re.ASCII,
 )
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity", "INF", "-INF")
 _NANOS = 1_000_000_000
 _MAX_SECONDS = 1 << 63
 
@@ -38,6 +39,18 @@ class NotReadable(ValueError):
         super().__init__(message)
         self.message = message
         self.cause = cause
+
+
+class WrittenNumber(float):
+    """A number with a point or an exponent, and how it was written: as text it stays `1.50`."""
+
+    def __new__(cls, token: str) -> WrittenNumber:
+        """Read a number as JSON writes it."""
+        number = super().__new__(cls, token)
+        number.token = token
+        return number
+
+    token: str
 
 
 class MetricTotals:
@@ -87,11 +100,14 @@ def metric_of(raw: Any, where: str) -> MetricEntry | str:
         raise NotReadable(f"{where} must be an object")
     entry = cast("Mapping[str, Any]", raw)
     type_ = _type_of(entry, where)
-    name = entry.get("name")
+    name = _scalar_of(entry.get("name"), f"{where}.name")
+    _scalar_of(entry.get("description"), f"{where}.description")
     tags, missing = _tags_of(entry.get("tags"), f"{where}.tags")
     read = _milliseconds if type_ == "timer" else _number
     value = read(entry.get("value"), f"{where}.value")
     timestamp = _time_of(entry.get("timestamp"), f"{where}.timestamp")
+    if name == "" or "" in (tags or ()):
+        return f"its {'name' if name == '' else 'tag'} is empty"
     if missing is not None:
         return f"its tag '{missing}' is null"
     if value is None:
@@ -99,7 +115,7 @@ def metric_of(raw: Any, where: str) -> MetricEntry | str:
     if not math.isfinite(value):
         return "its value is not finite"
     return MetricEntry(
-        name=None if name is None else scalar_text(name, f"{where}.name"),
+        name=name,
         type=type_,
         value=value,
         tags=tags,
@@ -117,10 +133,16 @@ def _type_of(entry: Mapping[str, Any], where: str) -> _Type:
     raise NotReadable(f"Could not resolve type id '{given}': {known}")
 
 
+def _scalar_of(value: Any, where: str) -> str | None:
+    return None if value is None else scalar_text(value, where)
+
+
 def scalar_text(value: Any, where: str) -> str:
     """A text, number or boolean as text."""
     if isinstance(value, str):
         return value
+    if isinstance(value, WrittenNumber):
+        return value.token
     if value is None or isinstance(value, dict | list):
         raise NotReadable(f"{where} must be a text, not an object or a list")
     return json.dumps(value)
@@ -143,6 +165,8 @@ def _number(raw: Any, where: str) -> float | None:
         text = raw.strip()
         if not text:
             return None
+        if text in _NOT_FINITE:
+            return float(text)
         if _NUMBER.fullmatch(text) is None:
             raise NotReadable(f'"{raw}" is not a number ({where})')
         return float(text)
@@ -158,8 +182,9 @@ def _number(raw: Any, where: str) -> float | None:
 
 def _milliseconds(raw: Any, where: str) -> float | None:
     """Whole milliseconds of a duration: a number is in seconds, a text ISO 8601 or a number."""
-    if isinstance(raw, str) and _NUMBER.fullmatch(raw.strip()) is None and raw.strip():
-        nanos = _iso_nanos(raw.strip())
+    text = raw.strip() if isinstance(raw, str) else ""
+    if text and _NUMBER.fullmatch(text) is None:
+        nanos = _iso_nanos(text)
         if nanos is None:
             cause = "Text cannot be parsed to a Duration"
             raise NotReadable(f'Cannot read duration "{raw}": {cause} ({where})', cause)
@@ -190,7 +215,7 @@ def _iso_nanos(text: str) -> int | None:
 
 def _time_of(raw: Any, where: str) -> datetime | None:
     """When it was measured: ISO 8601 with a zone, or seconds since 1970; None if not given."""
-    if raw is None:
+    if raw is None or raw == "":
         return None
     try:
         if isinstance(raw, int | float) and not isinstance(raw, bool):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from runner.engine.lines import marker_body
-from runner.engine.metrics import NotReadable, metric_of, scalar_text
+from runner.engine.metrics import NotReadable, WrittenNumber, metric_of, scalar_text
 from runner.model.execution import Level
 from runner.model.marker import LogEntry, Marker, MetricEntry
 
@@ -19,6 +19,10 @@ MAX_DIGITS = 1000
 """Characters of a number; Kestra's own limit."""
 
 _LEVELS = {level.value: level for level in Level}
+_NUMBERED = {
+    str(number): level
+    for number, level in enumerate((Level.ERROR, Level.WARN, Level.INFO, Level.DEBUG, Level.TRACE))
+}
 # Texts of JSON, which have to be skipped to find what is outside of them.
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _CONSTANT = re.compile(rf"{_TEXT}|(-?Infinity|NaN)", re.DOTALL)
@@ -81,7 +85,7 @@ def _decode(body: str) -> Mapping[str, Any]:
 
 
 def _marker(content: Mapping[str, Any]) -> Marker:
-    assets = content.get("assets")
+    assets = _plain(content.get("assets"))
     if assets is not None and not isinstance(assets, dict | list):
         raise NotReadable(f"assets must be a list or an object, not {_kind(assets)}")
     problems: list[str] = []
@@ -107,7 +111,16 @@ def _object(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = content.get(key)
     if value is not None and not isinstance(value, dict):
         raise NotReadable(f"{key} must be an object, not {_kind(value)}")
-    return cast("Mapping[str, Any]", value or {})
+    return cast("Mapping[str, Any]", _plain(value or {}))
+
+
+def _plain(value: Any) -> Any:
+    """A value without `WrittenNumber`s."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in cast("list[Any]", value)]
+    return float(value) if isinstance(value, WrittenNumber) else value
 
 
 def _items(content: Mapping[str, Any], key: str) -> Sequence[Any]:
@@ -123,14 +136,23 @@ def _log_of(raw: Any, where: str) -> LogEntry | None:
         raise NotReadable(f"{where} must be an object, not {_kind(raw)}")
     entry = cast("Mapping[str, Any]", raw or {})
     level = entry.get("level")
-    if level is not None and (not isinstance(level, str) or level not in _LEVELS):
-        known = ", ".join(_LEVELS)
-        raise NotReadable(f"unknown level {_compact(level)} in {where}: known are [{known}]")
+    known = None if level is None else _level_of(level, where)
     message = entry.get("message")
     text = None if message is None else scalar_text(message, f"{where}.message")
-    if level is None:
+    if known is None:
         return LogEntry(Level.WARN, f"Invalid log '{_compact(raw)}'")
-    return None if text is None else LogEntry(_LEVELS[level], text)
+    return None if text is None else LogEntry(known, text)
+
+
+def _level_of(level: Any, where: str) -> Level:
+    """A level by its name, or by its number: Kestra counts from ERROR, 0, to TRACE, 4."""
+    if isinstance(level, str) and level in _LEVELS:
+        return _LEVELS[level]
+    if not isinstance(level, bool | float) and str(level) in _NUMBERED:
+        return _NUMBERED[str(level)]
+    raise NotReadable(
+        f"unknown level {_compact(level)} in {where}: known are [{', '.join(_LEVELS)}]"
+    )
 
 
 class _Constant(ValueError):
@@ -154,7 +176,7 @@ def _whole_number(token: str) -> int:
 def _real_number(token: str) -> float:
     if len(token) > MAX_DIGITS:
         raise NotReadable(f"Number value length ({len(token)}) exceeds the maximum ({MAX_DIGITS})")
-    return float(token)
+    return WrittenNumber(token)
 
 
 _DECODER = json.JSONDecoder(

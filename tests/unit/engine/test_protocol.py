@@ -385,3 +385,59 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     parsed = marker("{" + text + "}")
 
     assert parsed is not None
+
+
+@pytest.mark.parametrize(
+    ("level", "meant"),
+    [("2", Level.INFO), ('"0"', Level.ERROR), ("4", Level.TRACE), ('"WARN"', Level.WARN)],
+)
+def test_a_level_may_be_the_number_that_java_gives_it(level: str, meant: Level) -> None:
+    found = marker('{"logs":[{"level":' + level + ',"message":"m"}]}')
+
+    assert found.logs == (LogEntry(meant, "m"),)
+
+
+@pytest.mark.parametrize("level", ["5", "-1", "2.0", "true", '"info"', '""', "[]"])
+def test_what_is_no_level_makes_the_line_unreadable(level: str) -> None:
+    found = marker('{"logs":[{"level":' + level + ',"message":"m"}],"outputs":{"a":1}}')
+
+    assert found.problems
+    assert not found.outputs
+
+
+def test_a_number_as_text_stays_as_it_was_written() -> None:
+    found = marker(
+        '{"logs":[{"level":"INFO","message":1.50}],'
+        '"metrics":[{"name":"a","type":"counter","value":1e1,"tags":{"v":1.10}}]}'
+    )
+
+    assert found.logs == (LogEntry(Level.INFO, "1.50"),)
+    assert found.metrics == (MetricEntry(name="a", type="counter", value=10.0, tags={"v": "1.10"}),)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '{"name":"","type":"counter","value":1}',
+        '{"name":"a","type":"counter","value":1,"tags":{"":"x"}}',
+        '{"name":"a","type":"counter","value":"NaN"}',
+        '{"name":"a","type":"counter","value":"-Infinity"}',
+    ],
+)
+def test_a_metric_that_kestra_chokes_on_is_left_out_by_itself(fields: str) -> None:
+    found = marker('{"metrics":[' + fields + '],"outputs":{"a":1}}')
+
+    assert found.metrics == ()
+    assert [text.partition("'")[0] for text in found.problems] == ["Invalid metric "]
+    assert found.outputs == {"a": 1}
+
+
+def test_an_empty_timestamp_of_a_metric_is_none_at_all() -> None:
+    found = metric('{"name":"a","type":"counter","value":1,"timestamp":""}')
+
+    assert found.metrics == (MetricEntry(name="a", type="counter", value=1.0),)
+
+
+def test_a_description_of_a_metric_that_is_no_text_makes_the_line_unreadable() -> None:
+    assert metric('{"name":"a","type":"counter","value":1,"description":{}}').metrics == ()
+    assert metric('{"name":"a","type":"counter","value":1,"description":5}').metrics
