@@ -14,14 +14,19 @@ Matches = Callable[[str], bool]
 def below(folder: str, patterns: Sequence[str]) -> Matches:
     """Match absolute paths against patterns that count from `folder`.
 
-    One leading `/` of a pattern is ignored; `./x` matches nothing, as in Java. A pattern that
-    begins with `glob:` or `regex:` is taken as it is, for the absolute path.
+    One leading `/` of a pattern is ignored; `./x` matches nothing, as in Java. A backslash is a
+    `/`, as on Kestra. A pattern that begins with `glob:` or `regex:` is taken as it is, for the
+    absolute path.
 
     Raises:
         TaskFailed: a pattern is not well formed.
     """
     prefix = re.escape(folder.rstrip("/") + "/")
-    return _any([_explicit(text) or prefix + glob(text.removeprefix("/")) for text in patterns])
+    return _any([_explicit(text) or prefix + glob(_from_top(text)) for text in patterns])
+
+
+def _from_top(text: str) -> str:
+    return text.replace("\\", "/").removeprefix("/")
 
 
 def anywhere(patterns: Sequence[str]) -> Matches:
@@ -109,14 +114,28 @@ def _charset(text: str, at: int) -> tuple[str, int]:
     """The expression of the bracket that was opened before `at`, and where it ends."""
     negated = text.startswith("!", at)
     start = at + negated
-    end = text.find("]", start + 1)
-    if end < 0:
-        raise _bad(text, "missing ']'")
+    end = text.find("]", start)
+    if end <= start:
+        raise _bad(text, "missing ']'" if end < 0 else "nothing within brackets")
     inner = text[start:end]
     if "/" in inner:
         raise _bad(text, "a '/' within brackets")
-    inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", inner)
-    return f"(?!/)[{'^' if negated else ''}{inner}]", end + 1
+    parts: list[str] = []
+    place = 0
+    while place < len(inner):
+        first, last = inner[place], inner[place + 2 : place + 3]
+        if first == "-" and place:
+            raise _bad(text, f"'-' after a range in '[{inner}]'")
+        if last and inner[place + 1] == "-":
+            if last < first:
+                raise _bad(text, f"'{first}-{last}' is no range")
+            parts.append(f"{re.escape(first)}-{re.escape(last)}")
+            place += 3
+        else:
+            trailing = inner[place + 1 :] == "-"
+            parts.append(re.escape(first) + "\\-" * trailing)
+            place += 2 if trailing else 1
+    return f"(?!/)[{'^' if negated else ''}{''.join(parts)}]", end + 1
 
 
 def _bad(text: str, reason: str) -> TaskFailed:

@@ -22,7 +22,9 @@ FILES = ["a.csv", "b.txt", ".env", "d/c.csv", "d/e/f.csv", "sp ace.txt"]
         (["regex:.*/[ab]\\.(csv|txt)", "A.CSV"], ["a.csv", "b.txt"]),
         (["glob:/wd+/*.csv"], ["a.csv"]),
         (["[!a].*"], ["b.txt"]),
-        (["sp\\ ace.*", "{d/c,x}.csv"], ["d/c.csv", "sp ace.txt"]),
+        (["sp ace.*", "{d/c,x}.csv"], ["d/c.csv", "sp ace.txt"]),
+        (["sp\\ ace.*", "d\\c.csv", "\\b.txt"], ["b.txt", "d/c.csv"]),
+        (["[-x]*", "[a-].csv", "[x-]*"], ["a.csv"]),
         ([], []),
     ],
 )
@@ -53,7 +55,9 @@ def test_a_word_counts_from_any_folder_of_the_namespace(pattern: str, expected: 
     assert [path for path in paths if anywhere([pattern])(path)] == expected
 
 
-@pytest.mark.parametrize("pattern", ["[a", "{a,b", "{a,{b}}", "a\\", "[a/b]", "regex:(", "[z-a]"])
+@pytest.mark.parametrize(
+    "pattern", ["[a", "{a,b", "{a,{b}}", "[a/b]", "regex:(", "[z-a]", "[]a]", "[!]a]", "[a-b-c]"]
+)
 def test_a_malformed_pattern_is_named(pattern: str) -> None:
     with pytest.raises(TaskFailed, match="Invalid pattern"):
         below("/wd", [pattern])
