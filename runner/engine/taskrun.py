@@ -332,7 +332,11 @@ async def _attempt(
             return Result(state=State.FAILED, outputs=outputs, hard=hard)
         finally:
             driver.scopes.pop(run.id, None)
-    return Result(state=State.KILLED, outputs=driver.journal.runs[run.id].outputs or {})
+    outputs = driver.journal.runs[run.id].outputs or {}
+    if driver.kills_children and "executionId" in outputs:
+        # The execution that it started is killed with it.
+        outputs = {**outputs, "state": str(State.KILLED)}
+    return Result(state=State.KILLED, outputs=outputs)
 
 
 async def _begin(driver: Driver, frame: Frame, run: TaskRun, registered: Registered) -> None:

@@ -107,8 +107,9 @@ def _result(ctx: FlowContext, ended: Execution, outputs: Outputs) -> Result:
     transmits = ctx.task.properties.get("transmitFailed") is not False
     state = ended.state if transmits and ended.state in _TRANSMITTED else State.SUCCESS
     final = softened(state, ctx.task)
-    if final is not State.SUCCESS:
-        level = Level.WARN if final is State.WARNING else Level.ERROR
-        ctx.log(level, f"Subflow execution {link(ended)} ends in {ended.state} state")
+    level = {State.FAILED: Level.ERROR, State.WARNING: Level.WARN}.get(final)
+    if level is not None:
+        # Kestra names what the task makes of it, and says nothing of a kill (Subflow.java).
+        ctx.log(level, f"Subflow execution {link(ended)} ends in {final} state")
     passed = ended.state if ended.state is not state else None
     return Result(outputs=outputs, state=state, passed=passed)

@@ -114,6 +114,7 @@ async def test_a_kill_reaches_the_subflows_of_subflows() -> None:
             below = await opened.ended(bottom)
 
     assert ended.state is State.KILLED
+    assert ended.outputs_of("s") == {"executionId": middle.execution.id, "state": "KILLED"}
     assert below.state is State.KILLED
     assert below.states == {"slow": State.KILLED}
 

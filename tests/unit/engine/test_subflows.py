@@ -25,7 +25,7 @@ FAILING = flow(f"  - {{id: bad, type: {C}.execution.Fail}}", name="child")
     [
         ("", [State.RUNNING, State.FAILED], "ends in FAILED state"),
         ("transmitFailed: false", [State.RUNNING, State.FAILED, State.SUCCESS], None),
-        ("allowFailure: true", [State.RUNNING, State.FAILED, State.WARNING], "ends in FAILED"),
+        ("allowFailure: true", [State.RUNNING, State.FAILED, State.WARNING], "ends in WARNING"),
         ("wait: false", [State.RUNNING, State.SUCCESS], None),
     ],
 )
@@ -330,3 +330,11 @@ async def test_labels_of_batches_do_not_see_the_batch() -> None:
     ended = await run_flow(source, child)
 
     assert ended.history_of("fi_items") == [State.CREATED, State.FAILED]
+
+
+async def test_a_killed_child_is_told_of_by_its_state_alone() -> None:
+    child = flow(f"  - {{id: x, type: {C}.execution.Exit, state: KILLED}}", name="child")
+    ended = await run_flow(flow(f"  - {{id: s, {SUB}}}"), child)
+
+    assert ended.outputs_of("s")["state"] == "KILLED"
+    assert not ended.logs(Level.WARN)
