@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from runner.engine.flows import FixedFlows
 from runner.engine.journal import Journal
 from runner.loading.flow import load
 from runner.model.execution import Execution, Level, TaskRun, new_id
+from runner.model.flow import Flow
 from runner.model.state import History, State
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
@@ -54,22 +57,29 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
         yield store
 
 
+@asynccontextmanager
+async def engine_for(flow: Flow, store: SqliteStore, folder: Path) -> AsyncGenerator[Engine]:
+    """An engine that knows a flow, and keeps everything in `store` and below a folder."""
+    settings = Settings(
+        state_dir=folder / "state",
+        tmp_dir=folder,
+        task_runner="process",
+        environ={"PATH": os.environ["PATH"]},
+    )
+    storage = Storage(folder / "state" / "storage")
+    ways = TaskRunners(settings)
+    engine = Engine(settings, store, FixedFlows([flow]), storage, KeyValues(storage.root), ways)
+    async with ways, engine:
+        yield engine
+
+
 async def test_before_a_process_begins_everything_before_it_is_on_the_disk(
     store: SqliteStore, tmp_path: Path
 ) -> None:
     (tmp_path / "looks.py").write_text(LOOKS)
     text = FLOW.replace("PYTHON", sys.executable).replace("LOOKS", str(tmp_path / "looks.py"))
     flow = load(text.replace("STATE", str(tmp_path / "state")))
-    settings = Settings(
-        state_dir=tmp_path / "state",
-        tmp_dir=tmp_path,
-        task_runner="process",
-        environ={"PATH": os.environ["PATH"]},
-    )
-    storage = Storage(tmp_path / "state" / "storage")
-    ways = TaskRunners(settings)
-    engine = Engine(settings, store, FixedFlows([flow]), storage, KeyValues(storage.root), ways)
-    async with ways, engine:
+    async with engine_for(flow, store, tmp_path) as engine:
         id_ = (await engine.start(flow)).id
         await engine.wait_until_done(id_)
 
@@ -158,3 +168,21 @@ async def test_no_ending_is_stored_without_the_lines_before_it(store: SqliteStor
         await journal.save(run.moved(State.SUCCESS, T0))
 
     assert [each.state for each in await store.task_runs(run.execution_id)] == [State.RUNNING]
+
+
+async def test_what_waits_is_stored_when_an_execution_is_given_up(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    flow = load("id: f\nnamespace: t\ntasks: [{id: p, type: io.kestra.plugin.core.flow.Pause}]")
+    async with engine_for(flow, store, tmp_path) as engine:
+        id_ = (await engine.start(flow)).id
+        while (await store.execution(id_)).state is not State.PAUSED:
+            await engine.changed(id_).wait()
+        driver = engine.live.get(id_)
+        assert driver is not None
+        (run,) = driver.journal.runs.values()
+        await driver.journal.save(replace(run, outputs={"seen": 1}), soon=True)
+
+        await engine.live.abandon(id_)
+
+        assert [each.outputs for each in await store.task_runs(id_)] == [{"seen": 1}]
