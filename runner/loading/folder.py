@@ -176,7 +176,7 @@ class Folder:
             del self._seen[path]
         if updates:
             await self.repository.update(updates)
-        _report(updates)
+        _report(updates, singly=begun)
 
     async def watch(self) -> None:
         """Scan after every batch of events, and every 30 seconds, until cancelled."""
@@ -308,11 +308,15 @@ def _move(file: Path, trash: Path) -> None:
     file.unlink()
 
 
-def _report(updates: dict[str, FlowFile | None]) -> None:
+def _report(updates: dict[str, FlowFile | None], *, singly: bool) -> None:
+    """Log what became of files. Unless `singly`, those that are fine are one line together."""
+    fine = [file.flow for file in updates.values() if file is not None and file.flow is not None]
+    if fine and not singly:
+        log.info("flows.loaded", count=len(fine))
     for path, file in updates.items():
         if file is None:
             log.info("flow.removed", file=path)
         elif file.flow is None:
             log.warning("flow.broken", file=path, problems=[str(each) for each in file.problems])
-        else:
+        elif singly:
             log.info("flow.loaded", file=path, flow=f"{file.flow.namespace}.{file.flow.id}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from runner.errors import NotFound
 from runner.loading.folder import Folder
@@ -322,3 +323,21 @@ async def test_changes_are_noticed_and_a_replaced_folder_is_followed(place: Plac
             (place.root / "four.yml").write_text(flow("four"))
             await until("four", "three")
             group.cancel_scope.cancel()
+
+
+async def test_the_flows_of_a_start_are_one_line_of_the_log_and_changes_one_each(
+    place: Place,
+) -> None:
+    place.put("one.yaml", flow("one"))
+    place.put("two.yaml", flow("two"))
+    place.put("bad.yaml", "id: [")
+    with capture_logs() as lines:
+        await place.scan()
+        place.put("two.yaml", flow("two", "changed"))
+        await place.scan()
+
+    assert [(line["event"], line.get("count"), line.get("file")) for line in lines] == [
+        ("flows.loaded", 2, None),
+        ("flow.broken", None, "bad.yaml"),
+        ("flow.loaded", None, "two.yaml"),
+    ]
