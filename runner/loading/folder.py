@@ -259,29 +259,39 @@ def _scan(root: Path) -> _Scan:
     status = real.stat()
     files: dict[str, tuple[Path, _Seen]] = {}
     places: set[tuple[int, int]] = set()
-    for path in sorted(_walk(real), key=lambda path: (path.is_symlink(), path)):
-        found = _status(real, path)
+    above = len(str(real).rstrip("/")) + 1
+    entries = [(entry.is_symlink(), Path(entry.path), entry) for entry in _walk(real)]
+    for is_link, path, entry in sorted(entries, key=lambda found: found[:2]):
+        found = _status(real, path) if is_link else _status_of_file(path, entry)
         if found is None:
             continue
         place, result = found
         if (result.st_dev, result.st_ino) in places and place != path:
             continue  # a link to a file that is here already
         places.add((result.st_dev, result.st_ino))
-        files[path.relative_to(real).as_posix()] = (place, _Seen.of(result))
+        files[entry.path[above:]] = (place, _Seen.of(result))
     return _Scan(files, (status.st_dev, status.st_ino))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
     """Every file that may be a flow. Hidden names are editors' own; links to folders loop."""
     for entry in os.scandir(folder):
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
             if entry.name.endswith(_SUFFIXES):
-                yield Path(entry.path)
+                yield entry
             yield from _walk(Path(entry.path))
         elif entry.name.endswith(_SUFFIXES):
-            yield Path(entry.path)
+            yield entry
+
+
+def _status_of_file(path: Path, entry: os.DirEntry[str]) -> tuple[Path, os.stat_result] | None:
+    """The same as `_status` for what is no link; every file of a folder is asked every time."""
+    try:
+        return path, entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
 
 
 def _status(root: Path, path: Path) -> tuple[Path, os.stat_result] | None:
