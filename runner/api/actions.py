@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from runner.api.answers import empty, json_response
-from runner.api.executions import InputsRefused, create, shown, url_of
+from runner.api.executions import InputsRefused, breakpoints_of, create, shown, url_of
 from runner.api.forms import checked_label, files_among, form
 from runner.api.inspection import evaluate_for
 from runner.api.services import BadRequest, Unprocessable, flag, number, services
@@ -64,7 +64,10 @@ async def restart(request: web.Request, execution: Execution) -> web.Response:
 async def replay(request: web.Request, execution: Execution) -> web.Response:
     """Run an execution again as a new one, from a task run on or from the start."""
     again = await services(request).engine.replay(
-        execution.id, request.query.get("taskRunId") or None, number(request, "revision")
+        execution.id,
+        request.query.get("taskRunId") or None,
+        number(request, "revision"),
+        breakpoints_of(request) or (),
     )
     return await _shown(request, again)
 
@@ -81,6 +84,12 @@ async def replay_with_inputs(request: web.Request, execution: Execution) -> web.
         except InputInvalid as error:
             raise InputsRefused(str(error)) from error
     return await _shown(request, again)
+
+
+async def resume_from_breakpoint(request: web.Request, execution: Execution) -> web.Response:
+    """Go on after a breakpoint, up to the `breakpoints` that are given or those that are left."""
+    await services(request).engine.resume_from_breakpoint(execution.id, breakpoints_of(request))
+    return await _done(request, execution, 204)
 
 
 async def force_run(request: web.Request, execution: Execution) -> web.Response:
@@ -135,6 +144,7 @@ ACTIONS: dict[str, Action] = {
     "restart": restart,
     "replay": replay,
     "replay-with-inputs": replay_with_inputs,
+    "resume-from-breakpoint": resume_from_breakpoint,
     "force-run": force_run,
     "unqueue": unqueue,
     "change-status": change_status,

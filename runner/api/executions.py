@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import anyio.to_thread
 from aiohttp import web
@@ -21,7 +22,7 @@ from runner.api.services import (
 )
 from runner.api.shapes import TENANT, Json, execution_json, page
 from runner.errors import Conflict, FlowInvalid, InputInvalid, NotFound
-from runner.model.execution import Execution, TaskRun
+from runner.model.execution import Breakpoint, Execution, ExecutionKind, TaskRun
 from runner.model.flow import Flow
 from runner.store.search import Condition
 from runner.triggers.scope import stable_id
@@ -50,7 +51,6 @@ async def create(request: web.Request) -> web.Response:
     api = services(request)
     namespace, flow_id = request.match_info["namespace"], request.match_info["id"]
     flow = flow_to_run(api, namespace, flow_id, number(request, "revision"))
-    kind_of(request)
     key = request.headers.get("Idempotency-Key")
     if key is None:
         execution = await _start(request, flow, None)
@@ -93,6 +93,8 @@ async def _start(request: web.Request, flow: Flow, execution_id: str | None) -> 
                 labels=labels(request),
                 schedule_date=moment(when) if when else None,
                 execution_id=execution_id,
+                kind=kind_of(request),
+                breakpoints=breakpoints_of(request) or (),
             )
         except InputInvalid as error:
             raise InputsRefused(str(error)) from error
@@ -221,16 +223,25 @@ async def forget(
     await api.store.delete(execution.id)
 
 
-def kind_of(request: web.Request) -> str:
+def breakpoints_of(request: web.Request) -> list[Breakpoint] | None:
+    """The breakpoints that are asked for, in one parameter or several; None: nothing is said."""
+    if "breakpoints" not in request.query:
+        return None
+    texts = ",".join(request.query.getall("breakpoints")).split(",")
+    return [Breakpoint.read(text.strip()) for text in texts if text.strip()]
+
+
+def kind_of(request: web.Request) -> ExecutionKind:
     """The kind of execution that is asked for; whatever it is, it runs in the same way.
 
     Raises:
         BadRequest: there is no such kind.
     """
-    kind = request.query.get("kind") or "NORMAL"
-    if kind not in ("NORMAL", "TEST", "PLAYGROUND"):
-        raise BadRequest(f"Bad Request: 'kind' must be NORMAL, TEST or PLAYGROUND, not '{kind}'")
-    return kind
+    text = request.query.get("kind") or "NORMAL"
+    for kind in get_args(ExecutionKind):
+        if text == kind:
+            return kind
+    raise BadRequest(f"Bad Request: 'kind' must be NORMAL, TEST or PLAYGROUND, not '{text}'")
 
 
 def flow_to_run(api: Services, namespace: str, flow_id: str, revision: int | None = None) -> Flow:

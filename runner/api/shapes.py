@@ -107,7 +107,12 @@ def execution_json(execution: Execution, runs: Sequence[TaskRun], flow: Flow | N
                 ),
             },
             "scheduleDate": execution.schedule_date and instant(execution.schedule_date),
-            "kind": "NORMAL",
+            "kind": execution.kind,
+            "breakpoints": [
+                _without_none({"id": each.task_id, "value": each.value})
+                for each in execution.breakpoints
+            ]
+            or None,
         }
     )
 

@@ -27,7 +27,7 @@ from runner.engine.pauses import Pauses
 from runner.engine.reuse import Reuse
 from runner.engine.sla import Promises
 from runner.engine.taskrun import run_task
-from runner.model.execution import Label, Level, TaskRun
+from runner.model.execution import Breakpoint, Label, Level, TaskRun
 from runner.model.flow import Task
 from runner.model.state import State
 from runner.tasks.context import Group
@@ -259,9 +259,40 @@ class Driver:
             await self.promises.check()
             if not self.goes_on(frame):
                 return False
-            if self.journal.execution.state is not State.PAUSED:
+            if self.journal.execution.state not in (State.PAUSED, State.BREAKPOINT):
                 return True
             await self.next_pulse()
+
+    async def pass_breakpoint(self, frame: Frame, run: TaskRun) -> TaskRun:
+        """The run when it may begin; before, the execution stops if it has a breakpoint there."""
+        journal = self.journal
+        if run.state is State.CREATED:
+            if not any(each.matches(run) for each in journal.execution.breakpoints):
+                return run
+            now = journal.now()
+            journal.log(Level.INFO, "Flow is suspended at a breakpoint.")
+            stopped = journal.execution.moved(State.BREAKPOINT, now)
+            await journal.save(run.moved(State.BREAKPOINT, now), execution=stopped)
+        while journal.runs[run.id].state is State.BREAKPOINT and self.goes_on(frame):
+            await self.next_pulse()
+        return journal.runs[run.id]
+
+    async def leave_breakpoint(self, breakpoints: Sequence[Breakpoint] | None) -> None:
+        """Let the execution go on; `breakpoints` are its new ones, None: those not come to yet."""
+        journal, now = self.journal, self.journal.now()
+        stopped = [run for run in journal.runs.values() if run.state is State.BREAKPOINT]
+        if breakpoints is None:
+            breakpoints = [
+                each
+                for each in journal.execution.breakpoints
+                if not any(each.matches(run) for run in stopped)
+            ]
+        execution = replace(journal.execution, breakpoints=tuple(breakpoints))
+        await journal.save(
+            *(run.moved(State.CREATED, now) for run in stopped),
+            execution=execution.moved(State.RUNNING, now),
+        )
+        self.pulse()
 
     def goes_on(self, frame: Frame) -> bool:
         """Whether tasks may still start in `frame`, now or after a pause."""

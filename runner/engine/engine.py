@@ -28,7 +28,16 @@ from runner.engine.live import Live
 from runner.engine.recovery import MAX_RESTARTS, recovered, types_of
 from runner.engine.reuse import Reuse
 from runner.errors import Conflict, NotFound, RunnerUnavailable
-from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCause, new_id
+from runner.model.execution import (
+    Breakpoint,
+    Execution,
+    ExecutionKind,
+    Label,
+    Level,
+    TaskRun,
+    TriggerCause,
+    new_id,
+)
 from runner.model.flow import Flow
 from runner.model.state import State
 from runner.runners.registry import TaskRunners
@@ -99,6 +108,8 @@ class Engine:
         checked: bool = True,
         parsed: bool = True,
         reuse: Reuse | None = None,
+        kind: ExecutionKind = "NORMAL",
+        breakpoints: Sequence[Breakpoint] = (),
     ) -> Execution:
         """Create an execution of `flow` and begin it; returns it as it was stored first.
 
@@ -120,6 +131,7 @@ class Engine:
             execution_id=execution_id,
             parsed=parsed,
         )
+        journal.execution = replace(journal.execution, kind=kind, breakpoints=tuple(breakpoints))
         failed = None
         if checked and flow.checks:
             failed = run_checks(flow, scope_of_flow(self, journal, ended=False))
@@ -368,6 +380,25 @@ class Engine:
             driver.pauses.resume(paused, given)
         return journal.execution
 
+    async def resume_from_breakpoint(
+        self, execution_id: str, breakpoints: Sequence[Breakpoint] | None = None
+    ) -> Execution:
+        """Let an execution go on that has stopped before a task.
+
+        It stops at `breakpoints` then; None: at those that it has not come to.
+
+        Raises:
+            NotFound: there is no such execution.
+            Conflict: it has not stopped at a breakpoint.
+        """
+        await self.store.execution(execution_id)
+        driver = self._driver(execution_id)
+        execution = driver.journal.execution
+        if execution.state is not State.BREAKPOINT or driver.ending is not None:
+            raise Conflict(f"Execution '{execution_id}' has not stopped at a breakpoint")
+        await driver.leave_breakpoint(breakpoints)
+        return driver.journal.execution
+
     async def force_run(self, execution_id: str) -> Execution:
         """Let an execution run that waits for its place or its date; resume a paused one.
 
@@ -395,11 +426,16 @@ class Engine:
         return await self._begin_again(flow, execution, runs)
 
     async def replay(
-        self, execution_id: str, task_run_id: str | None = None, revision: int | None = None
+        self,
+        execution_id: str,
+        task_run_id: str | None = None,
+        revision: int | None = None,
+        breakpoints: Sequence[Breakpoint] = (),
     ) -> Execution:
         """Run an execution again as a new one, from a task run on or from the start."""
         execution, runs, flow = await self._stored(execution_id, revision)
         new, copies = restart.replayed(flow, execution, runs, task_run_id, utc_now())
+        new = replace(new, breakpoints=tuple(breakpoints))
         await self.set_labels(execution_id, [Label("system.replayed", "true")])
         return await self._begin_again(flow, new, copies)
 

@@ -76,6 +76,10 @@ async def run_task(
         if taken is not None:
             return taken
         run = driver.journal.runs[run.id]
+    if registered.kind is Kind.RUNNABLE:
+        run = await driver.pass_breakpoint(frame, run)
+        if run.state is State.BREAKPOINT:
+            return await driver.journal.move_run(run.id, driver.ending or State.KILLED)
     return await _run_attempts(driver, frame, task, run, registered)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from runner.model.state import History, State
 
@@ -108,6 +108,27 @@ class TriggerCause:
     variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+ExecutionKind = Literal["NORMAL", "TEST", "PLAYGROUND"]
+"""What an execution is for."""
+
+
+class Breakpoint(NamedTuple):
+    """A task before which an execution stops; in a loop, for one value or (None) for each."""
+
+    task_id: str
+    value: str | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Breakpoint:
+        """The breakpoint that `task` or `task.value` names."""
+        task_id, dot, value = text.partition(".")
+        return cls(task_id, value if dot else None)
+
+    def matches(self, run: TaskRun) -> bool:
+        """Whether it stands before this task run."""
+        return self.task_id == run.task_id and self.value in (None, run.value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """One run of a flow, without its task runs.
@@ -115,7 +136,8 @@ class Execution:
     `inputs` is None when the flow has none and none were given. `variables` is None until a
     task sets some; then they replace the flow's. `attempt_number` counts executions made by
     retries of kind CREATE_NEW_EXECUTION and restarts, from 1. `closing`: it has ended, and its
-    `afterExecution` is still to be done.
+    `afterExecution` is still to be done. One of another `kind` than NORMAL is not among those that
+    are searched or counted. It stops before the tasks of its `breakpoints`.
     """
 
     id: str
@@ -134,6 +156,8 @@ class Execution:
     original_created: datetime | None = None
     schedule_date: datetime | None = None
     closing: bool = False
+    kind: ExecutionKind = "NORMAL"
+    breakpoints: tuple[Breakpoint, ...] = ()
 
     @property
     def is_done(self) -> bool:

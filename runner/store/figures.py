@@ -51,7 +51,7 @@ def read_figures(db: sqlite3.Connection, store_bytes: int) -> Figures:
     sql = (
         "SELECT namespace, flow_id, state, ended, count(*),"
         " coalesce(sum((julianday(end_date) - julianday(start_date)) * 86400), 0)"
-        " FROM executions GROUP BY namespace, flow_id, state, ended"
+        " FROM executions WHERE kind IS NULL GROUP BY namespace, flow_id, state, ended"
     )
     for namespace, flow_id, state, is_ended, count, seconds in db.execute(sql):
         started[namespace, flow_id] = started.get((namespace, flow_id), 0) + count

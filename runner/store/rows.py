@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from runner.model.execution import (
     Attempt,
+    Breakpoint,
     Execution,
     Label,
     Level,
@@ -66,6 +67,7 @@ def execution_row(execution: Execution) -> dict[str, Any]:
         "trigger_id": cause and storable(cause.id),
         "trigger_execution_id": _text(cause.variables.get("executionId")) if cause else None,
         "labels": dumps([f"{label.key}:{label.value}" for label in execution.labels]),
+        "kind": None if execution.kind == "NORMAL" else execution.kind,
         "body": dumps(_execution_body(execution)),
     }
 
@@ -85,6 +87,8 @@ def _execution_body(execution: Execution) -> dict[str, Any]:
         "created": execution.original_created,
         "schedule": execution.schedule_date,
         **({"closing": True} if execution.closing else {}),
+        **({"kind": execution.kind} if execution.kind != "NORMAL" else {}),
+        **({"breakpoints": execution.breakpoints} if execution.breakpoints else {}),
     }
 
 
@@ -111,6 +115,8 @@ def execution_from(
         original_created=fields["created"],
         schedule_date=fields["schedule"],
         closing=fields.get("closing", False),
+        kind=fields.get("kind", "NORMAL"),
+        breakpoints=tuple(Breakpoint(*each) for each in fields.get("breakpoints", ())),
     )
 
 

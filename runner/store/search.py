@@ -146,10 +146,14 @@ def _child(condition: Condition) -> Sql:
     return f"trigger_execution_id IS {'NOT ' if child else ''}NULL", []
 
 
+NORMAL_ONLY = "number NOT IN (SELECT number FROM executions WHERE kind IS NOT NULL)"
+"""Holds for what a search finds that names no kind; it leaves counting by an index as it is."""
+
+
 def _kind(condition: Condition) -> Sql:
-    """Every execution here is of the kind NORMAL."""
-    normal = ("NORMAL" in condition.values) is not condition.operation.startswith("NOT")
-    return ("1" if normal else "0"), []
+    negated = "NOT" if condition.operation.startswith("NOT") else ""
+    marks = _marks(condition.values)
+    return f"coalesce(kind, 'NORMAL') {negated} IN ({marks})", list(condition.values)
 
 
 def _level(condition: Condition) -> Sql:

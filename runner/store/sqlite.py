@@ -38,6 +38,7 @@ from runner.store.search import (
     EXECUTION_ORDER,
     EXECUTIONS,
     LINES,
+    NORMAL_ONLY,
     Condition,
     QueryInvalid,
     where,
@@ -238,6 +239,8 @@ class SqliteStore:
             QueryInvalid: a field, operation or order is not known.
         """
         text, values = where(conditions, EXECUTIONS)
+        if not any(condition.field == "kind" for condition in conditions):
+            text = f"({text}) AND {NORMAL_ONLY}"
         by = ", ".join([_order(*each) for each in order] + ["number DESC"])
 
         def work(db: sqlite3.Connection) -> tuple[list[Found], int]:

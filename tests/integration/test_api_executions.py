@@ -385,3 +385,36 @@ async def test_a_disabled_flow_is_409(daemon: Daemon) -> None:
     answer = await daemon("POST", "/executions/t/hello")
 
     assert (answer.status, answer.json["message"]) == (409, "Cannot execute a disabled flow")
+
+
+async def test_an_execution_for_a_test_is_found_by_its_kind_only(daemon: Daemon) -> None:
+    await daemon.deploy(HELLO)
+    normal = (await daemon("POST", "/executions/t/hello?wait=true")).json["id"]
+    made = (await daemon("POST", "/executions/t/hello?wait=true&kind=TEST")).json
+
+    async def found(query: str) -> list[str]:
+        answer = await daemon("GET", f"/executions/search?{query}")
+        return [each["id"] for each in answer.json["results"]]
+
+    assert made["kind"] == "TEST"
+    assert (await daemon("GET", f"/executions/{made['id']}")).json["kind"] == "TEST"
+    assert await found("namespace=t") == [normal]
+    assert await found("filters[kind][EQUALS]=TEST") == [made["id"]]
+    assert await found("filters[kind][IN]=TEST,NORMAL") == [made["id"], normal]
+    assert await found("filters[kind][NOT_EQUALS]=TEST") == [normal]
+    assert (await daemon("POST", "/executions/t/hello?kind=OTHER")).status == 400
+
+
+async def test_an_execution_stops_at_breakpoints(daemon: Daemon) -> None:
+    await daemon.deploy(FAILS)
+    made = (await daemon("POST", "/executions/t/fails?breakpoints=first,bad")).json
+    path = f"/executions/{made['id']}"
+    assert made["breakpoints"] == [{"id": "first"}, {"id": "bad"}]
+
+    for task in ("first", "bad"):
+        stopped = await daemon.until(path, lambda e: e["state"]["current"] == "BREAKPOINT")
+        assert stopped["taskRunList"][-1]["taskId"] == task
+        assert (await daemon("POST", f"{path}/resume")).status == 409
+        assert (await daemon("POST", f"{path}/resume-from-breakpoint")).status == 204
+    await daemon.until(path, lambda e: e["state"]["current"] == "FAILED")
+    assert (await daemon("POST", f"{path}/resume-from-breakpoint")).status == 409
