@@ -32,8 +32,8 @@ def _from_top(text: str) -> str:
 def anywhere(patterns: Sequence[str]) -> Matches:
     """Match namespace file paths, which begin with `/`.
 
-    A pattern that begins with a word character counts from any folder, another one from the top
-    (script-tasks 2.6).
+    A pattern that begins with a word character counts from any folder. Another one is for the
+    whole path, so that `*.py` matches nothing and `/*.py` what is at the top (script-tasks 2.6).
 
     Raises:
         TaskFailed: a pattern is not well formed.
@@ -41,12 +41,10 @@ def anywhere(patterns: Sequence[str]) -> Matches:
     found: list[str] = []
     for text in patterns:
         explicit = _explicit(text)
-        if explicit is not None:
-            found.append(explicit)
-        elif re.match(r"\w", text):
-            found.append(glob(f"**/{text}"))
-        else:
-            found.append(f"/?(?:{glob(text)})")
+        if explicit is None:
+            start = "**/" if re.match(r"\w", text, re.ASCII) else ""
+            explicit = glob(start + text.replace("\\", "/"))
+        found.append(explicit)
     return _any(found)
 
 

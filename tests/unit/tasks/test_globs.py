@@ -43,7 +43,11 @@ def test_the_folder_of_the_pattern_is_no_pattern_itself() -> None:
     [
         ("q52/**", ["/q52/a.py", "/q52/sub/c.txt"]),
         ("c.txt", ["/q52/sub/c.txt"]),
-        ("*.py", ["/top.py"]),
+        ("*.py", []),
+        ("/*.py", ["/top.py"]),
+        ("[t]op.py", []),
+        ("*/*.py", ["/top.py"]),
+        ("q52\\a.py", ["/q52/a.py"]),
         ("**/*.py", ["/q52/a.py", "/top.py"]),
         ("/q52/*", ["/q52/a.py"]),
         ("regex:/q52/.*", ["/q52/a.py", "/q52/sub/c.txt"]),
