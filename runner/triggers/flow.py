@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from runner.engine.conditions import MULTIPLE, Subject, one_holds, when_holds
 from runner.engine.engine import CORRELATION, Engine
 from runner.engine.journal import Journal
 from runner.engine.variables import nested_labels
@@ -20,7 +21,6 @@ from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCaus
 from runner.model.flow import Flow, Properties, Trigger
 from runner.model.state import State
 from runner.model.triggers import Consequences, TriggerName
-from runner.triggers.conditions import MULTIPLE, Subject, one_holds, when_holds
 from runner.triggers.gathering import Gathering
 from runner.triggers.scope import nested, rendered_labels, scope_of_cause, stable_id
 from runner.triggers.windows import Preconditions, preconditions_of

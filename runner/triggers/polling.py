@@ -11,6 +11,7 @@ from typing import Any, Literal
 import anyio
 import structlog
 
+from runner.engine.conditions import Subject, for_schedules, holds, when_holds
 from runner.engine.engine import Engine
 from runner.engine.flows import FixedFlows
 from runner.errors import Conflict, RunnerError, TaskFailed
@@ -23,7 +24,6 @@ from runner.model.texts import java_text
 from runner.model.times import instant_text
 from runner.model.triggers import TriggerName
 from runner.store.memory import MemoryStore
-from runner.triggers.conditions import Subject, for_schedules, holds, when_holds
 from runner.triggers.scope import journal_before, rendered_labels, scope_of_trigger
 from runner.triggers.states import States
 

@@ -9,6 +9,13 @@ from typing import Any, Literal, cast
 
 import anyio.lowlevel
 
+from runner.engine.conditions import (
+    Subject,
+    for_schedules,
+    holds,
+    read_moment,
+    when_holds,
+)
 from runner.engine.engine import Engine
 from runner.engine.variables import Variables
 from runner.errors import RenderFailed, RunnerError
@@ -18,13 +25,6 @@ from runner.model.execution import Label, TriggerCause
 from runner.model.flow import Flow, Properties, Trigger
 from runner.model.triggers import Backfill, TriggerName
 from runner.triggers.calendars import Calendar, Cron, Dates
-from runner.triggers.conditions import (
-    Subject,
-    for_schedules,
-    holds,
-    read_moment,
-    when_holds,
-)
 from runner.triggers.scope import journal_before, rendered_labels, scope_of_trigger
 from runner.triggers.zones import zone, zoned_text
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import structlog
 
+from runner.engine.conditions import Subject, holds, when_holds
 from runner.engine.engine import Engine
 from runner.engine.journal import Journal
 from runner.errors import Conflict, InputInvalid, NotFound, RenderFailed, RunnerError
@@ -18,7 +19,6 @@ from runner.model.execution import Execution, TriggerCause
 from runner.model.flow import Flow, Trigger
 from runner.model.jsons import read_json
 from runner.model.triggers import TriggerName
-from runner.triggers.conditions import Subject, holds, when_holds
 from runner.triggers.scope import journal_before, rendered_labels, scope_of_trigger
 
 log = structlog.get_logger()

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from runner.expr import is_truthy, render
-from runner.model.execution import Execution
-from runner.model.flow import Properties, Trigger
-from runner.triggers.conditions import (
+from runner.engine.conditions import (
     MULTIPLE,
     ConditionFailed,
     Subject,
@@ -19,6 +16,9 @@ from runner.triggers.conditions import (
     one_holds,
     when_holds,
 )
+from runner.expr import is_truthy, render
+from runner.model.execution import Execution
+from runner.model.flow import Properties, Trigger
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from trigger_bench import T0
 
+from runner.engine.conditions import CORE, ConditionFailed, Subject, one_holds
 from runner.errors import RenderFailed
 from runner.expr import Scope
 from runner.model.execution import Execution, Label
 from runner.model.flow import Flow
 from runner.model.state import History, State
-from runner.triggers.conditions import CORE, ConditionFailed, Subject, one_holds
 from runner.triggers.windows import span
 from runner.triggers.zones import zone
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from trigger_bench import DAY, Clock, flow, opened
 
+from runner.engine.conditions import CORE, condition_names
 from runner.model.triggers import TriggerName
-from runner.triggers.conditions import CORE, condition_names
 from runner.triggers.polling import WAYS
 from runner.triggers.webhook import WebhookRequest
 
