@@ -155,19 +155,18 @@ class _Pen:
 
         `ends`: where it may end without any of them.
         """
-        aside = {each.relation: each for each in branches if each.relation in _RUNS_ASIDE}
+        aside = [each for each in branches if each.relation in _RUNS_ASIDE]
         own = [each for each in branches if each.relation not in _RUNS_ASIDE]
         for branch in own:
             ends = [*ends, *self._branch(region, header, branch)]
         if not own:
             ends = [*ends, (header, "")]
         failed: _Ends = []
-        if "ERROR" in aside:
-            errors = aside["ERROR"]
-            failed = self._chain(region, errors.tasks, [(header, errors.name)], aside=True)
-        for relation in ("FINALLY", "AFTER_EXECUTION"):
-            if relation in aside:
-                branch = aside[relation]
+        for branch in aside:
+            if branch.relation == "ERROR":
+                before: _Ends = [(header, branch.name)]
+                failed = self._chain(region, branch.tasks, before, aside=True)
+            else:
                 before = [(box, _joined(label, branch.name)) for box, label in (*ends, *failed)]
                 ends, failed = self._chain(region, branch.tasks, before), []
         return ends

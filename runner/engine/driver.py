@@ -23,6 +23,7 @@ from runner.engine.flow_outputs import render_outputs
 from runner.engine.frame import Frame, Trail
 from runner.engine.groups import Groups
 from runner.engine.journal import Journal
+from runner.engine.listeners import called
 from runner.engine.pauses import Pauses
 from runner.engine.reuse import Reuse
 from runner.engine.sla import Promises
@@ -134,9 +135,11 @@ class Driver:
         self.pulse()
 
     async def run_after_execution(self) -> None:
-        """Run the tasks of `afterExecution`; they change nothing about how the execution ended."""
+        """Run the tasks of listeners and of `afterExecution`; the execution stays as it ended."""
         self.after_end = True
         frame = Frame(keeps_going=True, after=True, trail=self.root.trail)
+        if self.journal.flow.listeners:
+            await self.in_order(frame, called(self.engine, self.journal))
         await self.in_order(frame, self.journal.flow.after_execution)
         if self.journal.execution.closing:
             await self.journal.save(execution=replace(self.journal.execution, closing=False))
@@ -175,7 +178,7 @@ class Driver:
     def _branches(self, frame: Frame) -> tuple[Sequence[Task], ...]:
         flow = self.journal.flow
         if frame.task is None:
-            return flow.errors, flow.finally_, flow.after_execution
+            return flow.errors, flow.finally_, flow.listener_tasks, flow.after_execution
         properties = frame.task.properties
         return properties.get("errors") or (), properties.get("finally") or ()
 

@@ -275,7 +275,8 @@ def _ancestors(run: TaskRun, by_id: dict[str, TaskRun]) -> Iterable[TaskRun]:
 
 def _aside_of(flow: Flow) -> set[str]:
     """Ids of the tasks in any `errors`, `finally` or `afterExecution` branch."""
-    branches: list[Sequence[Task]] = [flow.errors, flow.finally_, flow.after_execution]
+    ends = (flow.listener_tasks, flow.after_execution)
+    branches: list[Sequence[Task]] = [flow.errors, flow.finally_, *ends]
     for task in all_tasks(flow):
         branches += [task.properties.get(name) or () for name in ("errors", "finally")]
     return {inner.id for branch in branches for task in branch for inner in task.walk()}

@@ -74,7 +74,11 @@ class Services:
         accept: str,
     ) -> str:
         """Send an HTTP request and give the body of a 2xx response, as text."""
-        raise RenderFailed("The 'http' function is switched off here.")
+        raise RenderFailed(
+            "The 'http' function is switched off here.",
+            hint="expressions reach no network: take a task of type "
+            "io.kestra.plugin.core.http.Request, and `outputs` of it",
+        )
 
     def env(self, name: str) -> str | None:
         """Give an environment variable that templates may read (`env()`), or None."""

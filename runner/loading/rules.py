@@ -39,7 +39,7 @@ _NOT_RUNNABLE = {
 def check_flow(flow: Flow, root: Map, common: Common) -> None:
     """Note everything that only the whole flow shows."""
     complaints = common.complaints
-    tasks = [*flow.walk(), *_listener_tasks(flow)]
+    tasks = list(flow.walk())
     _check_identity(flow, root, complaints)
     _check_unique("Duplicate task id with name", tasks, common)
     _check_unique("Duplicate trigger id with name", flow.triggers, common)
@@ -52,12 +52,6 @@ def check_flow(flow: Flow, root: Map, common: Common) -> None:
     check_references(flow, tasks, root, common)
     for position, trigger in enumerate(flow.triggers):
         check_trigger(trigger, f"triggers[{position}]", common)
-
-
-def _listener_tasks(flow: Flow) -> Iterable[Task]:
-    for listener in flow.listeners:
-        for task in cast("Sequence[Task]", listener.get("tasks") or ()):
-            yield from task.walk()
 
 
 def _check_identity(flow: Flow, root: Map, complaints: Complaints) -> None:

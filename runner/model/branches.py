@@ -41,6 +41,9 @@ def branches_of(flow: Flow) -> Iterator[Branch]:
         yield Branch(name="errors", tasks=flow.errors, relation="ERROR")
     if flow.finally_:
         yield Branch(name="finally", tasks=flow.finally_, relation="FINALLY")
+    if flow.listeners:
+        tasks = flow.listener_tasks
+        yield Branch(name="listeners", tasks=tasks, relation="AFTER_EXECUTION")
     if flow.after_execution:
         tasks = flow.after_execution
         yield Branch(name="afterExecution", tasks=tasks, relation="AFTER_EXECUTION")

@@ -204,6 +204,12 @@ class Flow:
 
     def walk(self) -> Iterator[Task]:
         """Every task of the flow, nested ones and those of all branches too, in file order."""
-        for branch in (self.tasks, self.errors, self.finally_, self.after_execution):
+        ends = (self.listener_tasks, self.after_execution)
+        for branch in (self.tasks, self.errors, self.finally_, *ends):
             for task in branch:
                 yield from task.walk()
+
+    @property
+    def listener_tasks(self) -> tuple[Task, ...]:
+        """The tasks of all listeners."""
+        return tuple(task for each in self.listeners for task in each.get("tasks") or ())
