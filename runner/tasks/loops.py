@@ -118,7 +118,11 @@ async def loop_until(ctx: FlowContext) -> Result | None:
             reached = "Max duration reached"
         if reached is not None:
             ctx.log(Level.WARN, reached)
-            return Result(state=State.FAILED) if await ctx.flag("failOnMaxReached") else None
+            return (
+                Result(state=State.FAILED, hard=True)
+                if await ctx.flag("failOnMaxReached")
+                else None
+            )
         if not await ctx.rest(ctx.now() + (interval if interval is not None else _INTERVAL)):
             return None
         number += 1
