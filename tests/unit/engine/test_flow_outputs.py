@@ -110,6 +110,10 @@ async def test_a_wrong_type_fails_even_if_the_output_is_optional() -> None:
     assert found.error == ('Invalid value for output `n`. Cause: For input string: "x"')
 
 
+async def test_a_value_is_parsed_by_its_type_but_not_checked_as_an_input_is() -> None:
+    assert (await rendered("  - {id: m, type: EMAIL, value: nope}")).outputs == {"m": "nope"}
+
+
 async def test_null_counts_as_empty_text() -> None:
     assert (await rendered('  - {id: n, type: STRING, value: "{{ null }}"}')).outputs == {"n": ""}
     assert (await rendered('  - {id: n, type: INT, value: "{{ null }}"}')).error is not None
