@@ -309,7 +309,11 @@ async def _opened_in(
         await folder.scan()
         kv = KeyValues(storage.root)
         async with (
-            TaskRunners(settings, instance=f"{instance_of(settings)}-{instance_id[:8]}") as runners,
+            TaskRunners(
+                settings,
+                instance=f"{instance_of(settings)}-{instance_id[:8]}",
+                keeps_standbys=True,
+            ) as runners,
             Engine(settings, store, flows, storage, kv, runners) as engine,
         ):
             triggers = Triggers(engine, flows, SqliteTriggers(store.state), settings)

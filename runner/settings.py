@@ -53,6 +53,9 @@ class Settings:
     For packages of Python tasks: `package_cache` off installs them anew for every attempt.
     `package_refresh` is the age at which a set without fixed versions is made anew. `offline`
     asks no package index and no registry; `refresh` makes sets anew that a task is about to use.
+
+    `standbys` is how many containers may wait for tasks at the same time (0: none, as on a machine
+    with less than 1 GiB of memory).
     """
 
     state_dir: Path = Path(".eyas")
@@ -87,6 +90,7 @@ class Settings:
     package_refresh: timedelta = timedelta(hours=24)
     offline: bool = False
     refresh: bool = False
+    standbys: int = 50
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 

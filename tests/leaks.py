@@ -145,6 +145,8 @@ class TempFolders:
 class EngineObjects:
     """Containers and volumes that carry Eyas's label.
 
+    A container that stands by is none that was left: it runs only as long as somebody holds its
+    input.
     Others may use the same engine. In CI nobody does, and every labelled thing counts; elsewhere a
     container counts when one of the `folders` of this test session occurs in its definition.
     """
@@ -167,10 +169,11 @@ class EngineObjects:
 
     def _present(self) -> frozenset[str]:
         filters = {"label": INSTANCE_LABEL}
-        containers: list[dict[str, str]] = self._api.containers(all=True, filters=filters)
+        containers: list[dict[str, Any]] = self._api.containers(all=True, filters=filters)
         found = {
             f"container {container['Id'][:12]} ({container['Image']}, {container['Status']})"
             for container in containers
+            if not _stands_by(container)
             if self._alone or self._is_ours(container["Id"])
         }
         if self._alone:
@@ -184,6 +187,12 @@ class EngineObjects:
         except NotFound:
             return False
         return any(folder in definition for folder in self._folders)
+
+
+def _stands_by(container: dict[str, Any]) -> bool:
+    """Whether a container waits for a task of an Eyas that lives."""
+    named = any(name.startswith("/eyas-standby-") for name in container["Names"])
+    return named and container["State"] == "running"
 
 
 def settle(left: Callable[[], list[str]]) -> list[str]:

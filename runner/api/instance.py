@@ -72,6 +72,23 @@ async def configs(request: web.Request) -> web.Response:
     )
 
 
+@ROUTES.get("/standbys")
+async def standbys(request: web.Request) -> web.Response:
+    """The containers that stand by for tasks, by kind; Kestra has no such thing."""
+    runners = services(request).engine.runners
+    kinds = [
+        {
+            "image": each.image,
+            "ready": each.ready,
+            "starting": each.starting,
+            "wanted": each.wanted,
+            "ageSeconds": round(each.age_s, 1),
+        }
+        for each in runners.standing()
+    ]
+    return json_response({"limit": runners.standby_limit, "kinds": kinds})
+
+
 def _part(problem: str | None) -> Json:
     if not problem:
         return {"status": "UP"}

@@ -44,6 +44,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "kv": ("runner.cli.kv:kv_command", "Read and write the keys that flows share."),
     "files": ("runner.cli.files:files_command", "Read and write the files that flows share."),
     "cache": ("runner.cli.cache:cache_command", "List, remove and prefetch packages of tasks."),
+    "pool": ("runner.cli.pool:pool_command", "Show the containers that wait for tasks."),
     "pull": ("runner.cli.pull:pull_command", "Fetch the images of flows."),
     "completion": ("runner.cli.completion:completion_command", "Complete eyas in a shell."),
     "schema": ("runner.cli.schema:schema_command", "Print the JSON Schema of flows."),

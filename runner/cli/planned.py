@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from runner.model.catalog import PropertyInfo, catalog, type_expression
 from runner.model.execution import Execution, Level, TaskRun, new_id
 from runner.model.flow import Flow, Task
 from runner.model.state import History, State
-from runner.runners.base import Command, TaskRunner
+from runner.runners.base import Command, Leavings, TaskRunner
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.storage.files import Storage
@@ -64,7 +63,7 @@ class PlannedContext:
         self.storage = Storage(settings.state_dir / "storage")
         self.kv = KeyValues(self.storage.root)
         self.lines: list[tuple[Level, str]] = []
-        self.leaving = AsyncExitStack()
+        self.leaving = Leavings()
         history = History.begin(State.RUNNING, since or datetime.now(UTC))
         of: dict[str, Any] = {"namespace": flow.namespace, "flow_id": flow.id, "history": history}
         self.execution = Execution(id=new_id(), flow_revision=flow.revision, **of)

@@ -105,11 +105,11 @@ class Leftovers:
 
 def _judged(intent: Intent, left: Left | None) -> Rest:
     """The recovery table for an attempt whose container was to be made."""
+    if not intent.starting and intent.started is None:
+        return Rest(verdict="begin")
     if left is None:
-        if not intent.starting:
-            return Rest(verdict="begin")
         return Rest(verdict="lost", reason="its container is gone")
-    if left.status == "created":
+    if left.status == "created" or left.unused:
         return Rest(verdict="begin")
     if left.status not in ("running", "paused", "exited", "restarting"):
         return Rest(verdict="lost", reason=f"its container is {left.status}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from runner.model.catalog import PropertyInfo, TypeExpression, catalog, type_exp
 from runner.model.execution import Execution, Label, Level, Metric, Outputs, TaskRun
 from runner.model.flow import Flow, Task
 from runner.model.state import State
-from runner.runners.base import Command, TaskRunner
+from runner.runners.base import Command, Leavings, TaskRunner
 from runner.runners.intents import Left
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
@@ -100,7 +99,7 @@ class Context:
         return self._frame.shared_dir
 
     @property
-    def leaving(self) -> AsyncExitStack:
+    def leaving(self) -> Leavings:
         return self._driver.leaving_of(self._run_id)
 
     @property

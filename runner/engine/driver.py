@@ -7,8 +7,7 @@ tasks alone (flow-model 3.2, 3.3).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import anyio
 import anyio.abc
 
 from runner.engine.adoption import Adopted
+from runner.engine.ahead import TASKS_AHEAD, look_ahead
 from runner.engine.bell import Bell
 from runner.engine.context import scope_of_flow
 from runner.engine.flow_outputs import render_outputs
@@ -31,6 +31,7 @@ from runner.engine.taskrun import run_task
 from runner.model.execution import Breakpoint, Label, Level, TaskRun
 from runner.model.flow import Task
 from runner.model.state import State
+from runner.runners.base import Leavings
 from runner.tasks.context import Group
 from runner.tasks.endings import guess
 
@@ -47,8 +48,9 @@ class Driver:
     `admitted`: it has its place among the executions that the flow's `concurrency` lets run.
     `ending` is set when the execution is to end in a state that does not follow from its tasks:
     killed, ended by Exit, by a broken SLA, retried as a new execution. `stopping`: its running
-    tasks are stopped, too. `silent` are failed runs that start no `errors`. `adopted` is what
-    an earlier Eyas has begun, `reuse` what an earlier execution of the flow gives.
+    tasks are stopped, too. `silent` are failed runs that start no `errors`. `foreseen` are tasks
+    that were looked at before they begin. `adopted` is what an earlier Eyas has begun, `reuse` what
+    an earlier execution of the flow gives.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Driver:
         self.engine = engine
         self.reuse = reuse
         self.adopted = adopted or Adopted()
-        self._leaving: dict[str, AsyncExitStack] = {}
+        self._leaving: dict[str, Leavings] = {}
         self.journal = journal
         self.group: anyio.abc.TaskGroup
         self.whole = anyio.CancelScope()
@@ -73,6 +75,7 @@ class Driver:
         self.root = Frame()
         self.scopes: dict[str, anyio.CancelScope] = {}
         self.silent: set[str] = set()
+        self.foreseen: set[tuple[str | None, str]] = set()
         self.retrying = 0
         self.pauses = Pauses(self)
         self.promises = Promises(self)
@@ -118,16 +121,16 @@ class Driver:
         await self.next_pulse(date)
         return False
 
-    def leaving_of(self, run_id: str) -> AsyncExitStack:
+    def leaving_of(self, run_id: str) -> Leavings:
         """Takes what is to be cleaned up when the end of a task run's attempt is stored."""
-        return self._leaving.setdefault(run_id, AsyncExitStack())
+        return self._leaving.setdefault(run_id, Leavings())
 
     async def leave(self, run_id: str) -> None:
-        """Clean up after an attempt whose end is stored, or which is given up."""
+        """Have an attempt whose end is stored, or which is given up, cleaned up after."""
         self.adopted.forget(run_id)
         stack = self._leaving.pop(run_id, None)
         if stack is not None:
-            await stack.aclose()
+            await self.engine.leaving.close(stack, self.journal)
 
     def admit(self) -> None:
         """Give the execution its place; it begins if it was waiting."""
@@ -217,7 +220,7 @@ class Driver:
     async def in_order(
         self,
         frame: Frame,
-        tasks: Iterable[Task],
+        tasks: Sequence[Task],
         *,
         value: str | None = None,
         iteration: int | None = None,
@@ -228,12 +231,13 @@ class Driver:
         `trail` is what came before them, if not what came before in `frame`.
         """
         trail = trail or frame.trail
-        for task in tasks:
+        for place, task in enumerate(tasks):
             if task.disabled:
                 continue
             begun = (frame.run_id, task.id, value) in self._earlier
             if not begun and not await self.may_start(frame):
                 return False
+            look_ahead(self, frame, tasks[place + 1 : place + 1 + TASKS_AHEAD])
             run = await run_task(self, frame, task, trail, value=value, iteration=iteration)
             if run is None:
                 return False

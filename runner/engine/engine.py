@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -24,6 +24,7 @@ from runner.engine.flows import Flows
 from runner.engine.host import EngineHost
 from runner.engine.inputs import Resolved, resolve_inputs, resume_inputs
 from runner.engine.journal import Journal, OnState, utc_now
+from runner.engine.leaving import Leaving
 from runner.engine.live import Live
 from runner.engine.recovery import MAX_RESTARTS, recovered, types_of
 from runner.engine.reuse import Reuse
@@ -82,9 +83,11 @@ class Engine:
         self.live = Live(self)
         self._stack = AsyncExitStack()
         self._group: anyio.abc.TaskGroup
+        self.leaving: Leaving
 
     async def __aenter__(self) -> Self:
         self._group = await self._stack.enter_async_context(anyio.create_task_group())
+        self.leaving = Leaving(self._group)
         return self
 
     async def __aexit__(
@@ -95,6 +98,12 @@ class Engine:
     ) -> bool | None:
         self._group.cancel_scope.cancel()
         return await self._stack.__aexit__(kind, error, trace)
+
+    def beside(
+        self, work: Callable[..., Coroutine[Any, Any, None]], *args: object, name: str
+    ) -> None:
+        """Have something done that no execution waits for; it ends with the engine."""
+        self._group.start_soon(work, *args, name=name)
 
     async def start(
         self,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from runner.runners.docker_standby import Standby
     from runner.runners.intents import Left
 
 
@@ -50,6 +51,15 @@ class ReadOnly:
     target: str
 
 
+class Leavings(AsyncExitStack):
+    """What an attempt leaves behind, to be cleaned up when its end is stored.
+
+    `takes_time`: so long that what comes next should not wait for it.
+    """
+
+    takes_time = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A command line, its environment and the folder it runs in.
@@ -65,6 +75,10 @@ class Command:
     `main`: it is the task's own command, not a tool's. `leaving` takes what the command leaves
     behind, to be cleaned up when it is closed; None: at once. `resumed` is the container in which
     it runs, or ran, already: it is followed to its end instead of being started.
+
+    `series` names what is run again and again with the same options, in a working directory of its
+    own each time: a task of a flow ("": nothing like it). `standby` is a container that was
+    reserved for it, with `workdir`; it is used if it is what the command needs.
     """
 
     argv: Sequence[str]
@@ -76,8 +90,10 @@ class Command:
     sync_back: bool = True
     reads: Sequence[ReadOnly] = ()
     main: bool = False
-    leaving: AsyncExitStack | None = None
+    leaving: Leavings | None = None
     resumed: Left | None = None
+    series: str = ""
+    standby: Standby | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

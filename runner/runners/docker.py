@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -15,14 +16,18 @@ import anyio
 from runner.errors import RunnerUnavailable
 from runner.failpoints import failpoint
 from runner.runners.base import Command, Emit, Outcome
-from runner.runners.docker_client import Engine, EngineError, EngineInfo
-from runner.runners.docker_container import Container, Ended, made, remove
+from runner.runners.docker_client import Attached, Engine, EngineError, EngineInfo
+from runner.runners.docker_container import Container, Ended, remove
+from runner.runners.docker_entry import EndMarks, Entry
 from runner.runners.docker_files import SHIM_SITE, SIDE_FILE, Files, may_share, owner_of
 from runner.runners.docker_images import Image, Images
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_output import Output
 from runner.runners.docker_policy import allowed
-from runner.runners.docker_request import container_request, labels
+from runner.runners.docker_recipe import Recipe, recipe_of
+from runner.runners.docker_request import labels
+from runner.runners.docker_standby import Place, Standby, attached_container, standing_by
+from runner.runners.docker_standbys import Standbys
 from runner.runners.docker_verdict import judged
 from runner.runners.docker_visibility import Visibility
 from runner.runners.intents import Left, note, note_started, note_starting
@@ -43,6 +48,39 @@ class Host:
     info: EngineInfo
     images: Images
     visibility: Visibility
+    standbys: Standbys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One command on its way into a container. `entry` None: only the engine can start it."""
+
+    host: Host
+    command: Command
+    options: DockerOptions
+    recipe: Recipe
+    env: Mapping[str, str]
+    entry: Entry | None
+
+    def files(self, side: SideFolder) -> Files:
+        """How its files travel, with its own private folder."""
+        return replace(self.recipe.files, command=self.command, side=side)
+
+
+@dataclass(slots=True)
+class _Begun:
+    """Whether a command has begun (`value`), and so whether its container stays at the end.
+
+    It does when the flow wants it (`kept`), or the next Eyas goes on with it.
+    """
+
+    kept: bool
+    handing_over: Callable[[], bool]
+    value: bool = False
+
+    def stays(self) -> bool:
+        """Whether the container is left as it is."""
+        return self.value and (self.kept or self.handing_over())
 
 
 class DockerRunner:
@@ -93,6 +131,7 @@ class DockerRunner:
                 outcome = await self._run(command, emit, stack)
             if command.leaving is not None:
                 command.leaving.push_async_exit(stack.pop_all())
+                command.leaving.takes_time = True
             return outcome
 
     async def _run(self, command: Command, emit: Emit, stack: AsyncExitStack) -> Outcome:
@@ -102,15 +141,67 @@ class DockerRunner:
         options = allowed(self._options, self._settings, host.engine.endpoint, self._warn)
         image = await host.images.ensure(options, self._warn)
         self._check(host.info, image, options)
+        job = await self._job(host, command, options, image)
+        standby = await self._ready(job, stack)
+        if standby is not None:
+            return await self._hand_over(job, standby, emit)
         side = SideFolder(self._settings.tmp_dir, open_to_all=True)
         stack.callback(self._clean_up, side)
-        files = await self._files(host, command, options, image, side)
-        try:
-            return await self._run_once(host, files, options, image, emit, stack)
-        except EngineError as error:
-            if not await self._can_try_again(host, options, error):
-                raise
-            return await self._run_once(host, files, options, image, emit, stack)
+        for last_try in (False, True):
+            try:
+                return await self._run_once(job, side, emit, stack)
+            except EngineError as error:
+                if last_try or not await self._can_try_again(job, error):
+                    raise
+        raise AssertionError
+
+    async def _job(
+        self, host: Host, command: Command, options: DockerOptions, image: Image
+    ) -> _Job:
+        env = _environment(command, image)
+        recipe = recipe_of(
+            command,
+            options,
+            image,
+            await self._files(host, command, options, image),
+            log_driver=host.info.log_driver,
+            strict=self._settings.docker_profile == "strict",
+        )
+        entry = Entry.of(command.argv, env, options)
+        return _Job(
+            host=host, command=command, options=options, recipe=recipe, env=env, entry=entry
+        )
+
+    async def expect(self, command: Command) -> None:
+        """Have a container stand by for a command like this one, which is about to come.
+
+        Raises:
+            RunnerUnavailable: there is no engine, or it is refused by the policy.
+        """
+        host = await self._host()
+        options = allowed(self._options, self._settings, host.engine.endpoint, lambda _: None)
+        image = await host.images.local(options.image or "")
+        if image is None or options.pull_policy == "ALWAYS":
+            return
+        job = await self._job(host, command, options, image)
+        if job.entry is not None:
+            folder = None if command.series else command.workdir
+            host.standbys.expect(command.series, job.recipe, job.entry.shell, host, folder)
+
+    async def _ready(self, job: _Job, stack: AsyncExitStack) -> Standby | None:
+        """A container that stands by for this command; None if there is none."""
+        command, entry = job.command, job.entry
+        if entry is None or not job.recipe.may_wait:
+            return None
+        reserved = command.standby
+        if command.series:
+            job.host.standbys.used(command.series, job.recipe, entry.shell, job.host)
+            kind = job.recipe.kind(entry.shell, None)
+            return reserved if reserved is not None and reserved.kind == kind else None
+        found = await job.host.standbys.take(job.recipe.kind(entry.shell, command.workdir))
+        if found is not None:
+            stack.push_async_exit(found.stack)
+        return found
 
     def _clean_up(self, side: SideFolder) -> None:
         if not self._handing_over():
@@ -130,7 +221,8 @@ class DockerRunner:
             stack.push_async_callback(self._removed, engine, left.id)
         if left.status == "paused":
             self._warn("The container is paused: somebody else did that")
-        container, output = Container(engine, left.id, self._warn), Output(emit)
+        marks = EndMarks(left.intent.run)
+        container, output = Container(engine, left.id, self._warn), Output(emit, marks)
 
         async def follow(scope: anyio.CancelScope) -> None:
             await output.follow_log(engine, left.id, scope)
@@ -158,12 +250,12 @@ class DockerRunner:
             with anyio.move_on_after(60, shield=True):
                 await remove(engine, container, self._warn)
 
-    async def _can_try_again(self, host: Host, options: DockerOptions, error: EngineError) -> bool:
+    async def _can_try_again(self, job: _Job, error: EngineError) -> bool:
         """Whether what kept the container from starting has been put right."""
         removed = error.status == 404 and "no such image" in error.text.lower()
-        if removed and options.pull_policy != "NEVER":
+        if removed and job.options.pull_policy != "NEVER":
             # Between our look at it and now (reliability D9).
-            await host.images.pull(options, self._warn)
+            await job.host.images.pull(job.options, self._warn)
             return True
         return False
 
@@ -177,7 +269,7 @@ class DockerRunner:
             self._warn("This machine cannot limit memory (no memory cgroup): the limit is ignored")
 
     async def _files(
-        self, host: Host, command: Command, options: DockerOptions, image: Image, side: SideFolder
+        self, host: Host, command: Command, options: DockerOptions, image: Image
     ) -> Files:
         owner = owner_of(options.user if options.user is not None else image.user)
         # A container that outlives its task must not lose its folder with it.
@@ -185,7 +277,7 @@ class DockerRunner:
         see = host.visibility
         return Files(
             command=command,
-            side=side,
+            side=SideFolder.at(Path()),
             shared=shared and await see.of_folder(command.workdir, image.id),
             reads_shared=options.wait
             and not host.info.labels_files
@@ -196,73 +288,133 @@ class DockerRunner:
         )
 
     async def _run_once(
-        self,
-        host: Host,
-        files: Files,
-        options: DockerOptions,
-        image: Image,
-        emit: Emit,
-        stack: AsyncExitStack,
+        self, job: _Job, side: SideFolder, emit: Emit, stack: AsyncExitStack
     ) -> Outcome:
-        owner = files.command.owner
+        """Make a container for the command and run it in there."""
+        command, options, engine = job.command, job.options, job.host.engine
         run, kept = token_hex(8), not (options.delete and options.wait)
-        marks = labels(owner, self._maker, run)
-        request = container_request(
-            files.command,
-            options,
-            env=_environment(files.command, image),
-            mounts=files.mounts(),
-            labels={**marks, KEEP_LABEL: "true"} if kept else marks,
-            log_driver=host.info.log_driver,
-            strict=self._settings.docker_profile == "strict",
-        )
-        name = f"eyas-{owner.task_run_id}-{owner.attempt}"
-        started = False
-
-        def keep() -> bool:
-            return started and (kept or self._handing_over())
-
-        note(files.side.outer, files.command, run, self._options.host)
+        marks = labels(command.owner, self._maker, run)
+        marks = {**marks, KEEP_LABEL: "true"} if kept else marks
+        name = f"eyas-{command.owner.task_run_id}-{command.owner.attempt}"
+        note(side.outer, command, run, self._options.host)
         failpoint("container.noted")
         async with AsyncExitStack() as mine:
-            making = made(host.engine, request, name, keep=keep, warn=self._warn)
-            id_ = await mine.enter_async_context(making)
-            await files.put_in(host.engine, id_)
-            container = Container(host.engine, id_, self._warn)
-            if not options.wait:
-                note_starting(files.side.outer)
-                await host.engine.start(id_)
-                started = True
-                return Outcome(exit_code=0, details={"containerId": id_})
-            attached = await host.engine.attach(id_)
-            start_time = time.time()
-            output = Output(emit)
-
-            async def follow(scope: anyio.CancelScope) -> None:
-                await output.follow(attached, scope)
-
-            async def start() -> None:
-                note_starting(files.side.outer)
-                await container.start()
-                failpoint("container.started")
-                note_started(files.side.outer)
-
-            try:
-                started = True
-                ended = await self._to_end(container, output, follow, start, options)
-            except EngineError:
-                started = False
-                raise
-            finally:
-                with anyio.move_on_after(5, shield=True):
-                    await attached.close()
-            outcome = await judged(host.engine, container, ended, options, start_time, self._warn)
-            failpoint("container.ended")
-            if not ended.gone:
-                markers = await files.take_back(host.engine, id_, outcome.exit_code)
-                outcome = replace(outcome, markers=markers)
+            if job.entry is not None:
+                place = Place(workdir=command.workdir, side=side)
+                making = standing_by(
+                    *(engine, job.recipe, job.entry.shell, place),
+                    name=name,
+                    labels=marks,
+                    warn=self._warn,
+                )
+                standby = await mine.enter_async_context(making)
+                outcome = await self._hand_over(job, standby, emit)
+            else:
+                request = job.recipe.request(
+                    command.argv,
+                    waits=False,
+                    workdir=command.workdir,
+                    side=side,
+                    labels=marks,
+                    env=job.env,
+                )
+                begun = _Begun(kept, self._handing_over)
+                making = self._made(job, request, name, side, begun)
+                id_, attached = await mine.enter_async_context(making)
+                outcome = await self._start(job, id_, attached, side, begun, emit)
             stack.push_async_exit(mine.pop_all())
             return outcome
+
+    def _made(
+        self, job: _Job, request: Mapping[str, Any], name: str, side: SideFolder, begun: _Begun
+    ) -> AbstractAsyncContextManager[tuple[str, Attached]]:
+        """A container that begins with the command, and has its files."""
+        engine, files = job.host.engine, job.files(side)
+
+        async def prepare(container: str) -> None:
+            await files.prepare(engine, container)
+            await files.put_in(engine, container)
+
+        return attached_container(
+            engine, request, name, prepare=prepare, stays=begun.stays, warn=self._warn
+        )
+
+    async def _start(
+        self,
+        job: _Job,
+        id_: str,
+        attached: Attached,
+        side: SideFolder,
+        begun: _Begun,
+        emit: Emit,
+    ) -> Outcome:
+        """Start a container that begins with the command, and follow it to its end."""
+        engine = job.host.engine
+        if not job.options.wait:
+            note_starting(side.outer)
+            await engine.start(id_)
+            begun.value = True
+            return Outcome(exit_code=0, details={"containerId": id_})
+        container = Container(engine, id_, self._warn)
+
+        async def start() -> None:
+            note_starting(side.outer)
+            await container.start()
+            failpoint("container.started")
+            note_started(side.outer)
+
+        try:
+            begun.value = True
+            return await self._follow(job, container, attached, side, Output(emit), start)
+        except EngineError:
+            begun.value = False
+            raise
+
+    async def _hand_over(self, job: _Job, standby: Standby, emit: Emit) -> Outcome:
+        """Give the command to a container that waits for it, and follow it to its end."""
+        assert job.entry is not None
+        engine, side, command = job.host.engine, standby.place.side, job.command
+        files = job.files(side)
+        note(side.outer, command, standby.run, self._options.host)
+        entry = job.entry.files(standby.run, job.env, list(job.recipe.image.env))
+        await files.put_in(engine, standby.id, entry)
+        begun = _Begun(False, self._handing_over)
+        standby.stays = begun.stays
+        output = Output(emit, EndMarks(standby.run))
+
+        async def begin() -> None:
+            begun.value = True
+            note_starting(side.outer)
+            failpoint("container.waits")
+            await standby.begin()
+            failpoint("container.started")
+            note_started(side.outer)
+
+        container = Container(engine, standby.id, self._warn)
+        return await self._follow(job, container, standby.attached, side, output, begin)
+
+    async def _follow(
+        self,
+        job: _Job,
+        container: Container,
+        attached: Attached,
+        side: SideFolder,
+        output: Output,
+        start: Callable[[], Awaitable[None]],
+    ) -> Outcome:
+        """Start the command, emit what it prints, wait for its end and take its files back."""
+        engine, options, start_time = job.host.engine, job.options, time.time()
+
+        async def follow(scope: anyio.CancelScope) -> None:
+            await output.follow(attached, scope)
+
+        ended = await self._to_end(container, output, follow, start, options)
+        outcome = await judged(engine, container, ended, options, start_time, self._warn)
+        failpoint("container.ended")
+        if not ended.gone:
+            markers = await job.files(side).take_back(engine, container.id, outcome.exit_code)
+            outcome = replace(outcome, markers=markers)
+        return outcome
 
     async def _to_end(
         self,
@@ -282,8 +434,11 @@ class DockerRunner:
             try:
                 if start is not None:
                     await start()
-                ended = await container.ending(output, self._lost_after)
-                await output.drain(self._settings.pipe_grace.total_seconds())
+                ended = await container.ending(
+                    output, self._lost_after, memory_limited=options.memory is not None
+                )
+                if not ended.reported:
+                    await output.drain(self._settings.pipe_grace.total_seconds())
             except RunnerUnavailable as error:
                 # Raised below, not here, where the task group would wrap it.
                 failed = error

@@ -131,11 +131,13 @@ class Engine:
             "start", self._docker.containers.container(container).start(), START_LIMIT
         )
 
-    async def attach(self, container: str) -> Attached:
-        """A stream of a container's output, from now on; to be closed."""
+    async def attach(self, container: str, *, stdin: bool = False) -> Attached:
+        """A stream of a container's output, from now on, and to its input; to be closed."""
 
         async def setup() -> tuple[URL, bytes | None, bool]:
             query = {"logs": "0", "stream": "1", "stdout": "1", "stderr": "1"}
+            if stdin:
+                query["stdin"] = "1"
             return URL(f"containers/{container}/attach").with_query(query), None, False
 
         attached = Attached(self._docker, setup)

@@ -21,23 +21,38 @@ CLEANUP_LIMIT = timedelta(seconds=60)
 SECOND_OPINION_S = 15
 """How often a container that `wait` says nothing about is looked at (reliability B10)."""
 
+_SOON_S = 1
+"""A command that ends sooner is not waited for with a call of its own."""
+
+_SIGNALLED = 128
+"""An exit status from here on may be the work of a signal."""
+
 _LOOKUP_PAUSES_S = (0, 0.2, 1)
 _REMOVE_PAUSES_S = (0.2, 0.5, 1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a container ended, as the engine tells it.
+    """How a container ended, as its command or the engine tells it.
 
-    `gone`: it was removed by somebody else. `running`: it runs again, somebody restarted it.
-    `engine_lost`: the engine was away in the meantime.
+    `reported`: the command told it, the container may still be going. `gone`: it was removed by
+    somebody else. `running`: it runs again, somebody restarted it. `engine_lost`: the engine was
+    away in the meantime.
     """
 
     exit_code: int
+    reported: bool = False
     oom_killed: bool = False
     gone: bool = False
     running: bool = False
     engine_lost: bool = False
+
+
+def _enough(status: int | None, memory_limited: bool) -> Ended | None:
+    """The end of a command that told `status`, if the engine could not say more about it."""
+    if status is None or status >= _SIGNALLED or memory_limited:
+        return None
+    return Ended(exit_code=status, reported=True)
 
 
 class Container:
@@ -57,8 +72,11 @@ class Container:
         """Stop it, at once or with SIGTERM and `grace`; one that has ended is fine."""
         await self._engine.kill(self.id, grace)
 
-    async def ending(self, output: Output, lost_after: timedelta) -> Ended:
-        """Wait for the end of the container, also across a restart of the engine.
+    async def ending(self, output: Output, lost_after: timedelta, *, memory_limited: bool) -> Ended:
+        """Wait for the end of the command, also across a restart of the engine.
+
+        What the command tells of its end is enough, unless the engine knows more: who sent a
+        signal, and whether memory ran out, for which it is asked if that is `memory_limited`.
 
         Raises:
             EngineGone: the engine went away and did not come back within `lost_after`.
@@ -68,11 +86,44 @@ class Container:
             try:
                 if lost and output.ended.is_set():
                     await self._catch_up(output)
-                return replace(await self._wait(), engine_lost=lost)
+                ended = await self._told(output, memory_limited)
+                if ended is None:
+                    ended = await self._wait_or_told(output, memory_limited)
+                return replace(ended, engine_lost=lost)
             except EngineGone as error:
                 lost = True
                 self._warn("Docker does not answer; waiting for it to come back")
                 await self._engine_back(lost_after, error)
+
+    async def _told(self, output: Output, memory_limited: bool) -> Ended | None:
+        """What the command tells of its end, if that comes soon and is enough."""
+        with anyio.move_on_after(_SOON_S):
+            await output.settled.wait()
+        return _enough(output.status, memory_limited)
+
+    async def _wait_or_told(self, output: Output, memory_limited: bool) -> Ended:
+        """What the engine says of the end, or the command if it is the first."""
+        found: list[Ended | RunnerUnavailable] = []
+        async with anyio.create_task_group() as group:
+
+            async def wait() -> None:
+                try:
+                    found.append(await self._wait())
+                except RunnerUnavailable as error:
+                    found.append(error)
+                group.cancel_scope.cancel()
+
+            group.start_soon(wait)
+            await output.settled.wait()
+            told = _enough(output.status, memory_limited)
+            if told is None:
+                await anyio.sleep_forever()
+            else:
+                found.append(told)
+            group.cancel_scope.cancel()
+        if isinstance(found[0], Ended):
+            return found[0]
+        raise found[0]
 
     async def _wait(self) -> Ended:
         code: int | None = None

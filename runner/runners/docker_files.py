@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from runner.errors import TaskFailed
 from runner.runners.base import Command
 from runner.runners.docker_archive import next_chunk, one, put, read_file
 from runner.runners.docker_client import Engine, EngineError, EngineInfo
+from runner.runners.docker_entry import SIDE
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_pack import Owner, packed_folder, packed_texts
 from runner.runners.docker_unpack import Limits, Unpacker
@@ -25,7 +26,7 @@ from runner.runners.side_file import NAME, READ_LIMIT_BYTES, SideFolder, parse
 OURS = ".eyas"
 """The folder at a container's root that holds the shim and the side file."""
 
-SIDE_FILE = f"/{OURS}/side/{NAME}"
+SIDE_FILE = f"{SIDE}/{NAME}"
 SHIM_SITE = f"/{OURS}/shim/site"
 
 
@@ -67,26 +68,38 @@ class Files:
             mounts.append(bind(site_path.parent, f"/{OURS}/shim", read_only=True))
         return mounts
 
-    async def put_in(self, engine: Engine, container: str) -> None:
-        """Bring everything that is not mounted into the container, before it starts."""
-        if self.shared:
-            await anyio.to_thread.run_sync(open_up, self.command.workdir, self.owner)
+    async def prepare(self, engine: Engine, container: str) -> None:
+        """Bring what is not mounted and any task needs into a container that was not started."""
         if not self.reads_shared:
             await self._put_reads(engine, container)
-        ours = self._ours()
-        if self.shared:
-            if ours:
+        if self.shared or self.writable_root:
+            if ours := self._ours():
                 await put(engine, container, "/", one(ours))
+        else:
+            await put(engine, container, f"/{OURS}", one(self._ours("")))
+
+    async def put_in(
+        self, engine: Engine, container: str, entry: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Bring the task's own files into the container, and those of `entry` beside its markers.
+
+        It may run already, but must not have begun the command.
+        """
+        if self.shared:
+            await anyio.to_thread.run_sync(self._write, entry or {})
             return
-        if self.writable_root:
-            name = str(self.command.workdir)
-            content = packed_folder(self.command.workdir, name, self.owner)
-            await put(engine, container, "/", content, ours)
-            return
-        parent, name = self.command.workdir.parent, self.command.workdir.name
-        content = packed_folder(self.command.workdir, name, self.owner)
-        await put(engine, container, str(parent), content)
-        await put(engine, container, f"/{OURS}", one(self._ours("")))
+        workdir = self.command.workdir
+        place = "/" if self.writable_root else str(workdir.parent)
+        content = packed_folder(workdir, str(workdir.relative_to(place)), self.owner)
+        await put(engine, container, place, content)
+        if entry:
+            texts = packed_texts(entry, {})
+            await put(engine, container, SIDE, one(texts))
+
+    def _write(self, entry: Mapping[str, bytes]) -> None:
+        open_up(self.command.workdir, self.owner)
+        for name, data in entry.items():
+            (self.side.path / name).write_bytes(data)
 
     async def _put_reads(self, engine: Engine, container: str) -> None:
         for read in self.command.reads:

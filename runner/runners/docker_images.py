@@ -70,6 +70,20 @@ class _Pull:
         self.waiting = 0
 
 
+_FRESH_S = 1
+"""An answer about an image is good for a command that asks so soon after the question."""
+
+
+class _Look:
+    """A question about an image that was asked before its answer is needed."""
+
+    def __init__(self) -> None:
+        self.since = anyio.current_time()
+        self.done = anyio.Event()
+        self.found: Image | None = None
+        self.failed: RunnerUnavailable | None = None
+
+
 class Images:
     """The images of one engine. Pulls run in `group`, and end when nobody waits for them."""
 
@@ -87,6 +101,7 @@ class Images:
         self._progress = progress
         self._timing = timing
         self._pulls: dict[tuple[str, str | None], _Pull] = {}
+        self._looks: dict[str, _Look] = {}
 
     async def ensure(self, options: DockerOptions, warn: Callable[[str], None]) -> Image:
         """The image that `options` name, pulled first if their policy says so.
@@ -100,7 +115,7 @@ class Images:
                 "Missing image: set `containerImage` on the task, or `image` on its taskRunner"
             )
         if options.pull_policy != "ALWAYS":
-            found = await self._local(name)
+            found = await self.local(name)
             if found is not None:
                 return found
             if options.pull_policy == "NEVER":
@@ -110,7 +125,7 @@ class Images:
                     f"pullPolicy is NEVER: run `docker pull {name}`, or use IF_NOT_PRESENT.",
                 )
         await self.pull(options, warn)
-        found = await self._local(name)
+        found = await self.local(name)
         if found is None:
             raise RunnerUnavailable(f"Image {name} was pulled, but is not there: was it removed?")
         return found
@@ -139,6 +154,30 @@ class Images:
                     del self._pulls[key]
         if pull.failed is not None:
             raise pull.failed
+
+    def look(self, name: str) -> None:
+        """Ask about an image already: a command that begins now will want to know it."""
+        if name not in self._looks:
+            self._looks[name] = _Look()
+            self._group.start_soon(self._answer, name, self._looks[name], name="look at an image")
+
+    async def _answer(self, name: str, look: _Look) -> None:
+        try:
+            look.found = await self._local(name)
+        except RunnerUnavailable as error:
+            look.failed = error
+        finally:
+            look.done.set()
+
+    async def local(self, name: str) -> Image | None:
+        """The image of that name that the engine has; None if it has none."""
+        look = self._looks.pop(name, None)
+        if look is None or anyio.current_time() > look.since + _FRESH_S:
+            return await self._local(name)
+        await look.done.wait()
+        if look.failed is not None:
+            raise look.failed
+        return look.found
 
     async def _local(self, name: str) -> Image | None:
         found = await self._engine.image(name)

@@ -13,6 +13,7 @@ import anyio.lowlevel
 from runner.errors import RunnerUnavailable
 from runner.runners.base import Emit, Stream
 from runner.runners.docker_client import Attached, Engine
+from runner.runners.docker_entry import EndMarks
 
 _HEADER_BYTES = 8
 _LOG_HOLDS_BYTES = 8 * 1024 * 1024
@@ -20,15 +21,26 @@ _LOG_HOLDS_BYTES = 8 * 1024 * 1024
 
 
 class Output:
-    """Hands a container's output to `emit`, and knows how far it came."""
+    """Hands a container's output to `emit`, and knows how far it came.
 
-    def __init__(self, emit: Emit) -> None:
+    `marks` are those by which its command tells its end; None: it tells nothing. `ended` is set
+    when no more comes, `settled` then or as soon as the command has told its end.
+    """
+
+    def __init__(self, emit: Emit, marks: EndMarks | None = None) -> None:
         self._emit = emit
+        self._marks = marks
         self._sent = {Stream.STDOUT: 0, Stream.STDERR: 0}
         self._last = datetime.now(UTC)
         self.busy = False
         self.chunks = 0
         self.ended = anyio.Event()
+        self.settled = anyio.Event()
+
+    @property
+    def status(self) -> int | None:
+        """The exit status that the command told after all of its output; None: it did not yet."""
+        return self._marks.status if self._marks is not None and self._marks.complete else None
 
     async def follow(self, attached: Attached, scope: anyio.CancelScope) -> None:
         """Emit what comes through an attached stream, until its end or until `scope` is cancelled.
@@ -39,14 +51,24 @@ class Output:
             while (message := await self._next(attached)) is not None:
                 await self._send(Stream(message[0]), message[1])
                 await anyio.lowlevel.checkpoint()
-        self.ended.set()
+        await self._close()
 
     async def follow_log(self, engine: Engine, container: str, scope: anyio.CancelScope) -> None:
         """Like `follow`, from the container's first line on: what the engine's log still has."""
         # Whether the container is still there is found out elsewhere.
         with scope, suppress(RunnerUnavailable):
             await self.catch_up(engine, container)
-        self.ended.set()
+        await self._close()
+
+    async def _close(self) -> None:
+        """Nothing more comes: what was taken for the beginning of a mark was output."""
+        try:
+            for stream in Stream:
+                if self._marks is not None and (rest := self._marks.rest(stream)):
+                    await self._emit(stream, rest)
+        finally:
+            self.ended.set()
+            self.settled.set()
 
     @property
     def may_lack_lines(self) -> bool:
@@ -63,9 +85,14 @@ class Output:
         self.chunks += 1
         self._sent[stream] += len(data)
         self._last = datetime.now(UTC)
-        self.busy = True
-        await self._emit(stream, data)
-        self.busy = False
+        if self._marks is not None:
+            data = self._marks.feed(stream, data)
+        if data:
+            self.busy = True
+            await self._emit(stream, data)
+            self.busy = False
+        if self.status is not None:
+            self.settled.set()
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the stream's end, but not when nothing has come for `grace_s`."""

@@ -50,8 +50,11 @@ def container_request(
     labels: Mapping[str, str],
     log_driver: str,
     strict: bool,
+    waits: bool = False,
 ) -> Mapping[str, Any]:
     """The body of `POST /containers/create`. `strict`: no capabilities, read-only root.
+
+    `waits`: its first process reads a line from its input, which ends when we are gone.
 
     There is no init process, as with Kestra: a program that is missing is refused at the start
     then, and `$$`, `ps` and what a signal does are what flows were written with.
@@ -62,11 +65,12 @@ def container_request(
         "WorkingDir": str(command.workdir),
         "Env": [f"{name}={value}" for name, value in env.items()],
         "Labels": dict(labels),
-        "AttachStdin": False,
+        "AttachStdin": waits,
         "AttachStdout": True,
         "AttachStderr": True,
         "Tty": False,
-        "OpenStdin": False,
+        "OpenStdin": waits,
+        "StdinOnce": waits,
         "HostConfig": {
             **_host_config(options, mounts, strict=strict),
             "LogConfig": {"Type": log_driver, "Config": _LOG_BOUNDS},

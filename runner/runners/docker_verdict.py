@@ -31,6 +31,8 @@ async def judged(
 ) -> Outcome:
     """The outcome of a container that ended; `started` is the unix time of its start."""
     code = ended.exit_code
+    if ended.reported:
+        return _plain(code, container, options)
     if ended.gone:
         return Outcome(
             exit_code=code,
@@ -59,6 +61,11 @@ async def judged(
         )
     if code == 137 and options.memory is not None and await _lacked(engine, container, started):
         return Outcome(exit_code=code, reason="oom", hint=_out_of_memory(options))
+    return _plain(code, container, options)
+
+
+def _plain(code: int, container: Container, options: DockerOptions) -> Outcome:
+    """The outcome that is the command's own doing."""
     if code == 0:
         return Outcome(exit_code=0, details={"containerId": container.id})
     return Outcome(exit_code=code, hint=_advice(code, options.image or ""))

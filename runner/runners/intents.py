@@ -42,10 +42,14 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """A container that an earlier Eyas has left: what it was for, and what the engine says."""
+    """A container that an earlier Eyas has left: what it was for, and what the engine says.
+
+    `unused`: it waited for its command until that Eyas was gone.
+    """
 
     intent: Intent
     container: Mapping[str, Any]
+    unused: bool = False
 
     @property
     def id(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -14,17 +14,19 @@ import anyio
 from anyio.abc import TaskGroup
 
 from runner.errors import RunnerError
-from runner.runners.base import PullProgress, TaskRunner
+from runner.runners.base import Command, PullProgress, TaskRunner
 from runner.runners.maker import RUN_LABEL, START_LABEL, Maker
 from runner.runners.process import ProcessRunner
 from runner.settings import INSTANCE_LABEL, KEEP_LABEL, Settings
 
 if TYPE_CHECKING:
     # What belongs to Docker is imported when Docker is used: aiohttp alone takes 0.1 s.
-    from runner.runners.docker import Host
+    from runner.runners.docker import DockerRunner, Host
     from runner.runners.docker_host import Endpoint
     from runner.runners.docker_images import Image, PullTiming
     from runner.runners.docker_options import DockerOptions
+    from runner.runners.docker_standby import Standby
+    from runner.runners.docker_standbys import Standbys, Standing
     from runner.runners.intents import Intent, Left
 
 
@@ -44,7 +46,8 @@ class TaskRunners:
 
     `progress` is told how the pull of an image gets on, `timing` says how patient it is.
     `lost_after` is how long a task waits for an engine that went away while it ran. `instance`
-    marks the containers, by default as those of this machine and state folder.
+    marks the containers, by default as those of this machine and state folder. `keeps_standbys`:
+    containers for what was run lately stand by, not only for what is about to run.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class TaskRunners:
         timing: PullTiming | None = None,
         lost_after: timedelta = timedelta(minutes=1),
         instance: str | None = None,
+        keeps_standbys: bool = False,
     ) -> None:
         self.handing_over = False
         """Set it before tasks are cancelled: their containers stay, for the next Eyas."""
@@ -64,6 +68,8 @@ class TaskRunners:
         self._lost_after = lost_after
         self._maker = Maker(instance=instance or instance_of(settings))
         self._process = ProcessRunner(settings)
+        self._keeps_standbys = keeps_standbys
+        self._standbys: Standbys | None = None
         self._stack = AsyncExitStack()
         self._group: TaskGroup | None = None
         self._hosts: dict[Endpoint, Host] = {}
@@ -98,6 +104,9 @@ class TaskRunners:
         The engine is looked for when a command is run. `warn` is told what the task's author
         should know, such as volumes that are not mounted.
         """
+        return self._docker_runner(options, warn)
+
+    def _docker_runner(self, options: DockerOptions, warn: Callable[[str], None]) -> DockerRunner:
         from runner.runners.docker import DockerRunner
 
         async def host() -> Host:
@@ -113,20 +122,43 @@ class TaskRunners:
             lambda: self.handing_over,
         )
 
+    async def reserve(self, series: str) -> Standby | None:
+        """A container that stands by for the next task of `series`; None if there is none.
+
+        Its `stack` is to be closed, whether it was used or not.
+        """
+        return await self._standbys.reserve(series) if self._standbys is not None else None
+
+    async def expect(self, options: DockerOptions, command: Command) -> None:
+        """A command of this kind is about to come: have a container stand by for it.
+
+        Of `command` only what is the same for every container like it counts.
+
+        Raises:
+            RunnerUnavailable: there is no engine, or it is refused by the policy.
+        """
+        await self._docker_runner(options, _ignore).expect(command)
+
+    def standing(self) -> Sequence[Standing]:
+        """The containers that stand by."""
+        return self._standbys.standing() if self._standbys is not None else ()
+
+    @property
+    def standby_limit(self) -> int:
+        """How many containers may stand by, as far as the machine's memory allows it."""
+        from runner.runners.docker_standbys import limit_of
+
+        return limit_of(self._settings)
+
     async def left_container(self, intent: Intent) -> Left | None:
         """The container that an earlier Eyas has made for `intent`; None if there is none.
 
         Raises:
             RunnerUnavailable: the engine cannot be asked now.
         """
-        from runner.runners.intents import Left
+        from runner.runners.docker_left import left_by
 
-        engine = (await self._host(intent.host)).engine
-        for found in await engine.labelled(f"{RUN_LABEL}={intent.run}"):
-            container = await engine.inspect(str(found["Id"]))
-            if container is not None:
-                return Left(intent=intent, container=container)
-        return None
+        return await left_by((await self._host(intent.host)).engine, intent)
 
     async def remove_container(self, left: Left) -> None:
         """Remove a container that an earlier Eyas has left, whatever it is doing.
@@ -147,7 +179,8 @@ class TaskRunners:
         """
         import time
 
-        engine = (await self._host(None)).engine
+        host = await self._host(None)
+        engine, known = host.engine, {*known, *host.standbys.runs}
         removed: list[str] = []
         for found in await engine.labelled(f"{INSTANCE_LABEL}={self._maker.instance}"):
             labels: Mapping[str, str] = found.get("Labels") or {}
@@ -190,11 +223,16 @@ class TaskRunners:
         from runner.runners.docker_client import open_engine
         from runner.runners.docker_host import find_endpoint
         from runner.runners.docker_images import Images, PullTiming
+        from runner.runners.docker_standbys import Standbys
         from runner.runners.docker_visibility import Visibility
 
         if self._group is None:
             raise RuntimeError("TaskRunners is used outside of its `async with` block")
         endpoint = find_endpoint(self._settings, named)
+        if self._standbys is None:
+            self._standbys = Standbys(
+                self._settings, self._maker, self._group, keeps=self._keeps_standbys
+            )
         async with self._opening:
             if endpoint not in self._hosts:
                 async with AsyncExitStack() as opened:
@@ -206,6 +244,7 @@ class TaskRunners:
                         info=info,
                         images=Images(engine, self._settings, self._group, self._progress, timing),
                         visibility=Visibility(engine, self._maker, self._settings.tmp_dir),
+                        standbys=self._standbys,
                     )
                     self._stack.push_async_exit(opened.pop_all())
             return self._hosts[endpoint]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Literal, Protocol
 from runner.model.execution import Execution, Label, Level, Outputs, TaskRun
 from runner.model.flow import Flow, Task
 from runner.model.state import State
-from runner.runners.base import Command, Outcome, TaskRunner
+from runner.runners.base import Command, Leavings, Outcome, TaskRunner
 from runner.runners.intents import Left
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
@@ -79,7 +78,7 @@ class RunContext(Protocol):
         ...
 
     @property
-    def leaving(self) -> AsyncExitStack:
+    def leaving(self) -> Leavings:
         """Takes what is to be cleaned up as soon as the end of this attempt is stored."""
         ...
 

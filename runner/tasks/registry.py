@@ -41,7 +41,8 @@ class Registered:
     `skipped` gives the outputs of a flowable that its `runIf` skipped (flow-model 3.5). A flowable
     that `chooses` needs its outputs to know what to run. What fails in a `lenient` one is a
     warning to what is around it. A `pure` one does nothing but render, log and give outputs: should
-    it be lost with its traces and done again, nobody could tell.
+    it be lost with its traces and done again, nobody could tell. `foresee` prepares what the task
+    will need, when it is about to come; it fails quietly.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Registered:
     chooses: bool = False
     lenient: bool = False
     pure: bool = False
+    foresee: Callable[[Any], Awaitable[None]] | None = None
 
 
 _registered: dict[str, Registered] = {}
@@ -63,11 +65,15 @@ def _register(types: tuple[str, ...], entry: Registered) -> None:
         _registered[name] = entry
 
 
-def task(*types: str, pure: bool = False) -> Callable[[Work], Work]:
+def task(
+    *types: str,
+    pure: bool = False,
+    foresee: Callable[[RunContext], Awaitable[None]] | None = None,
+) -> Callable[[Work], Work]:
     """Register what runs the runnable task types named, by their canonical names."""
 
     def register(work: Work) -> Work:
-        _register(types, Registered(Kind.RUNNABLE, work, pure=pure))
+        _register(types, Registered(Kind.RUNNABLE, work, pure=pure, foresee=foresee))
         return work
 
     return register

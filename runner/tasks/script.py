@@ -16,6 +16,7 @@ from runner.model.convert import json_text
 from runner.model.execution import Level, Outputs, new_id
 from runner.model.texts import without_nulls
 from runner.runners.base import Command, Outcome, Owner, ReadOnly
+from runner.runners.work_dirs import make_folder
 from runner.tasks.context import Executed, Result, RunContext
 from runner.tasks.hash_order import hash_ordered
 from runner.tasks.kept_files import kept_files
@@ -25,7 +26,6 @@ from runner.tasks.registry import task
 from runner.tasks.script_context import CONTEXT_FILE, write_context
 from runner.tasks.script_files import (
     Given,
-    make_folder,
     new_name,
     rendered_inputs,
     warn_of_second_rendering,
@@ -43,6 +43,7 @@ from runner.tasks.working_directory_files import (
 )
 
 if TYPE_CHECKING:
+    from runner.runners.docker_standby import Standby
     from runner.tasks.package_recipe import Image
 
 
@@ -54,14 +55,24 @@ class CommandFailed(ExitStatus):
         super().__init__(code, hint)
 
 
-@task(*SCRIPT_TYPES)
+async def foresee(ctx: RunContext) -> None:
+    """Have a container start for a task that is about to come, where it is known which it needs.
+
+    What it mounts for packages, and what depends on other tasks, is known only when it runs.
+    """
+    from runner.tasks.script_ahead import expect
+
+    await expect(ctx, "" if ctx.shared_dir is not None else series_of(ctx))
+
+
+@task(*SCRIPT_TYPES, foresee=foresee)
 async def run_script(ctx: RunContext) -> Result:
     """Run the property `script`, by way of a file unless the language is the shell's own."""
     async with _attempt(ctx) as attempt:
         return await attempt.run(is_script=True)
 
 
-@task(*COMMANDS_TYPES)
+@task(*COMMANDS_TYPES, foresee=foresee)
 async def run_commands(ctx: RunContext) -> Result:
     """Run the property `commands`, one line after the other in one shell."""
     async with _attempt(ctx) as attempt:
@@ -83,13 +94,23 @@ async def prepare_packages(ctx: RunContext) -> None:
 async def _attempt(ctx: RunContext) -> AsyncGenerator[_Attempt]:
     """An attempt with its folder, which goes when its end is stored unless it is shared."""
     left = ctx.resumed.intent.workdir if ctx.resumed is not None else None
-    folder = ctx.shared_dir
+    folder, standby = ctx.shared_dir, None
     if folder is None:
-        folder = await ctx.leaving.enter_async_context(work_folder(ctx, left))
-    yield await _begin(ctx, folder)
+        if left is None:
+            standby = await ctx.runners.reserve(series_of(ctx))
+        ready = standby.place.workdir if standby is not None else left
+        folder = await ctx.leaving.enter_async_context(work_folder(ctx, ready))
+        if standby is not None:
+            ctx.leaving.push_async_exit(standby.stack)
+    yield await _begin(ctx, folder, standby)
 
 
-async def _begin(ctx: RunContext, folder: Path) -> _Attempt:
+def series_of(ctx: RunContext) -> str:
+    """The name of what is the same task of the same flow each time."""
+    return f"{ctx.execution.namespace}.{ctx.execution.flow_id}.{ctx.task.id}"
+
+
+async def _begin(ctx: RunContext, folder: Path, standby: Standby | None) -> _Attempt:
     name, language = language_of(ctx.task.type)
     properties = ctx.task.properties
     if "warningOnStdErr" in properties:
@@ -110,12 +131,15 @@ async def _begin(ctx: RunContext, folder: Path) -> _Attempt:
         more["outputDir"] = str(output_dir)
     place = await choose_place(ctx, language.user, more)
     output = output_dir if with_output_dir else None
-    return _Attempt(ctx, name, language, place, folder, output, more)
+    return _Attempt(ctx, name, language, place, folder, output, more, standby)
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """One attempt: where it runs, in which folder. `more` are variables of its rendering."""
+    """One attempt: where it runs, in which folder. `more` are variables of its rendering.
+
+    `standby` is a container that was reserved for it.
+    """
 
     ctx: RunContext
     name: str
@@ -124,6 +148,7 @@ class _Attempt:
     folder: Path
     output_dir: Path | None
     more: Mapping[str, Any]
+    standby: Standby | None
 
     async def run(self, *, is_script: bool) -> Result:
         """Stage the files, run the command, collect the files; the outputs.
@@ -300,6 +325,8 @@ class _Attempt:
             main=True,
             leaving=ctx.leaving,
             resumed=ctx.resumed,
+            series="" if shared else series_of(ctx),
+            standby=self.standby,
         )
         if ctx.resumed is None:
             ctx.log(Level.DEBUG, f"Starting command [{', '.join(argv)}]")

@@ -18,6 +18,7 @@ import anyio.to_thread
 from runner.errors import TaskFailed
 from runner.model.execution import Level
 from runner.runners.properties import plain
+from runner.runners.work_dirs import make_folder
 from runner.tasks.context import RunContext
 
 _SCHEMES = ("kestra://", "nsfile://", "file://")
@@ -212,20 +213,6 @@ def target_of(folder: Path, name: str) -> Path:
         except OSError as error:
             raise cannot_write(name, path, error) from error
     return path / parts[-1]
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder that any user may enter, whatever our umask; one that is there stays as it is.
-
-    Raises OSError where that is not possible.
-    """
-    try:
-        path.mkdir()
-    except FileExistsError:
-        if not path.is_dir():
-            raise
-        return
-    path.chmod(0o755)
 
 
 def cannot_write(

@@ -14,10 +14,10 @@ import anyio.to_thread
 from runner.errors import TaskFailed
 from runner.model.execution import Level, TaskRun, new_id
 from runner.model.state import State
+from runner.runners.work_dirs import new_work_dir
 from runner.settings import TEMP_PREFIX
 from runner.tasks.context import RunContext
 from runner.tasks.kept_files import PREFIX
-from runner.tasks.script_files import make_folder
 
 _REMOVAL_GRACE_S = 60
 
@@ -26,18 +26,17 @@ _REMOVAL_GRACE_S = 60
 async def work_folder(ctx: RunContext, left: Path | None = None) -> AsyncGenerator[Path]:
     """A new, empty folder as an absolute path; it and all in it are deleted at the end.
 
-    It stands in a folder that only this user may enter, so it can be open to the user of a
-    container without being open to everyone on this machine. `left` is such a folder of an
-    earlier Eyas, to go on with. When tasks are handed over to the next Eyas, it stays.
+    `left` is one that was made before, by an earlier Eyas or for a container that stood by. When
+    tasks are handed over to the next Eyas, it stays.
     """
     name = f"{_name_of(ctx.task_run)}-{new_id()}"
-    outer = left.parent if left is not None else ctx.settings.tmp_dir.absolute() / name
+    folder = left if left is not None else _make(ctx.settings.tmp_dir, name)
     try:
-        yield left if left is not None else _make(outer)
+        yield folder
     finally:
         if not ctx.runners.handing_over:
             with anyio.move_on_after(_REMOVAL_GRACE_S, shield=True):
-                problem = await anyio.to_thread.run_sync(delete, outer)
+                problem = await anyio.to_thread.run_sync(delete, folder.parent)
                 if problem:
                     ctx.log(Level.WARN, f"The working directory could not be removed: {problem}")
 
@@ -60,16 +59,11 @@ def left_folder(outers: Iterable[Path], run: TaskRun) -> Path | None:
     return None
 
 
-def _make(outer: Path) -> Path:
-    # Named by a bare id of its own, as Kestra's are: paths in logs then look the same.
-    folder = outer / new_id()
+def _make(tmp_dir: Path, name: str) -> Path:
     try:
-        outer.parent.mkdir(parents=True, exist_ok=True)
-        outer.mkdir(mode=0o700)
-        make_folder(folder)
+        return new_work_dir(tmp_dir, name)
     except OSError as error:
-        raise TaskFailed(f"Cannot make a working directory in {outer.parent}: {error}") from error
-    return folder
+        raise TaskFailed(f"Cannot make a working directory in {tmp_dir}: {error}") from error
 
 
 def delete(outer: Path) -> str | None:

@@ -19,6 +19,7 @@ import ast
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -271,7 +272,10 @@ class Sweep:
         return [f"container left over: {name}" for name in names]
 
     def containers(self) -> list[str]:
-        """Name and status of every container that daemons of this folder have made."""
+        """Name and status of every container that daemons of this folder have made.
+
+        Those that stand by for a daemon that lives do not count.
+        """
         instance = (self.state / "instance").read_text().strip()[:8]
         label, argv = "eyas.instance", ["docker", "ps", "-a", "--format"]
         form = f'{{{{.Label "{label}"}}}} {{{{.Names}}}} {{{{.Status}}}}'
@@ -279,7 +283,8 @@ class Sweep:
             [*argv, form, "--filter", f"label={label}"], capture_output=True, text=True, check=True
         )
         rows = [line.partition(" ") for line in found.stdout.splitlines()]
-        return [rest for value, _, rest in rows if value.endswith(f"-{instance}")]
+        names = [rest for value, _, rest in rows if value.endswith(f"-{instance}")]
+        return [name for name in names if not re.match(r"eyas-standby-\S* Up", name)]
 
     def damage(self) -> list[str]:
         """What is wrong with the databases."""

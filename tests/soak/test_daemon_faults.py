@@ -199,7 +199,7 @@ def test_a_container_that_ended_while_there_was_no_daemon_counts(
         kill(process)
     container = next(
         each
-        for each in docker_engine.containers.list(all=True)
+        for each in docker_engine.containers.list(all=True, ignore_removed=True)
         if each.labels.get("kestra.io/execution-id") == id_
     )
     container.wait()
@@ -249,17 +249,17 @@ def test_what_was_being_killed_is_killed(
     db.close()
     with sweep.daemon() as (process, api):
         ended = until(api, id_, "KILLED", "SUCCESS", "FAILED")
+        wait_for(lambda: not sweep_containers(docker_engine, id_))
         kill(process, signal.SIGTERM)
 
     assert ended["state"]["current"] == "KILLED"
-    assert not sweep_containers(docker_engine, id_)
 
 
 def sweep_containers(engine: docker.DockerClient, id_: str) -> list[str]:
     """The containers of an execution."""
     return [
         str(each.name)
-        for each in engine.containers.list(all=True)
+        for each in engine.containers.list(all=True, ignore_removed=True)
         if each.labels.get("kestra.io/execution-id") == id_
     ]
 

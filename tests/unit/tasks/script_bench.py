@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from runner.model.catalog import catalog, type_expression
 from runner.model.execution import Execution, Level, TaskRun
 from runner.model.flow import Flow, Task
 from runner.model.state import History, State
-from runner.runners.base import Command, Stream, TaskRunner
+from runner.runners.base import Command, Leavings, Stream, TaskRunner
 from runner.runners.docker_options import DockerOptions
 from runner.runners.process import ProcessRunner
 from runner.runners.registry import TaskRunners
@@ -61,7 +60,7 @@ class Bench:
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     commands: list[Command] = field(default_factory=list[Command])
     attempt: int = 0
-    leaving: AsyncExitStack = field(default_factory=AsyncExitStack)
+    leaving: Leavings = field(default_factory=Leavings)
     resumed: None = None
 
     def __post_init__(self) -> None:

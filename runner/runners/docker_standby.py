@@ -1,0 +1,152 @@
+"""One container that waits for its command: made, attached to and started, used once.
+
+There is one way to start a container that can wait. Where none stands by, one is made like this
+and gets its command at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from runner.runners.docker_client import Attached, Engine
+from runner.runners.docker_container import made
+from runner.runners.docker_entry import BEGIN
+from runner.runners.docker_recipe import Recipe
+from runner.runners.maker import RUN_LABEL
+from runner.runners.side_file import SideFolder
+
+Sources = tuple[tuple[str, int, int], ...]
+"""The folders of this machine that a container has mounted, each with its device and number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The folders of one container on this machine: the task's, and the one that is ours."""
+
+    workdir: Path
+    side: SideFolder
+
+
+@dataclass(slots=True, kw_only=True)
+class Standby:
+    """A running container whose first process waits for a command.
+
+    `kind` is that of its recipe, `run` the value of its label `eyas.run`, `since` the time it was
+    started (`anyio.current_time`). `taken`: a task has it, and its working directory. `gone`: it
+    ended without having had a command. `stays` tells, when it is closed, whether it is left as it
+    is. `stack` closes it and removes what was made for it.
+    """
+
+    kind: str
+    id: str
+    run: str
+    place: Place
+    attached: Attached
+    sources: Sources
+    since: float
+    taken: bool = False
+    gone: bool = False
+    stays: Callable[[], bool] = lambda: False
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what it has mounted is what is there now."""
+        return self.sources == _sources(name for name, _, _ in self.sources)
+
+    async def begin(self) -> None:
+        """Have the first process take its command, whose files must be in place."""
+        await self.attached.write_in(BEGIN)
+
+
+@asynccontextmanager
+async def standing_by(
+    engine: Engine,
+    recipe: Recipe,
+    shell: str,
+    place: Place,
+    *,
+    name: str,
+    labels: Mapping[str, str],
+    warn: Callable[[str], None],
+    own_folder: bool = True,
+) -> AsyncGenerator[Standby]:
+    """A container of `recipe` in which `shell` waits; removed at the end unless it `stays`.
+
+    `own_folder`: its working directory is for any task of its kind.
+
+    Raises:
+        RunnerUnavailable: the engine does not answer, or refuses it.
+    """
+    request = recipe.waiting(shell, workdir=place.workdir, side=place.side, labels=labels)
+    files = replace(
+        recipe.files,
+        command=replace(recipe.files.command, workdir=place.workdir),
+        side=place.side,
+    )
+    standby: Standby | None = None
+
+    async def prepare(container: str) -> None:
+        await files.prepare(engine, container)
+
+    opening = attached_container(
+        engine,
+        request,
+        name,
+        prepare=prepare,
+        stays=lambda: standby is not None and standby.stays(),
+        warn=warn,
+    )
+    async with opening as (id_, attached):
+        await engine.start(id_)
+        mounts: list[Mapping[str, Any]] = request["HostConfig"]["Mounts"]
+        standby = Standby(
+            kind=recipe.kind(shell, None if own_folder else place.workdir),
+            id=id_,
+            run=labels[RUN_LABEL],
+            place=place,
+            attached=attached,
+            sources=_sources(each["Source"] for each in mounts if each["Type"] == "bind"),
+            since=anyio.current_time(),
+        )
+        yield standby
+
+
+@asynccontextmanager
+async def attached_container(
+    engine: Engine,
+    request: Mapping[str, Any],
+    name: str,
+    *,
+    prepare: Callable[[str], Awaitable[None]],
+    stays: Callable[[], bool],
+    warn: Callable[[str], None],
+) -> AsyncGenerator[tuple[str, Attached]]:
+    """A container that was made, prepared and attached to, but not started: its id, its streams."""
+    async with made(engine, request, name, keep=stays, warn=warn) as id_:
+        await prepare(id_)
+        attached = await engine.attach(id_, stdin=bool(request["OpenStdin"]))
+        try:
+            yield id_, attached
+        finally:
+            with anyio.move_on_after(5, shield=True):
+                await attached.close()
+
+
+def _sources(folders: Iterable[str]) -> Sources:
+    found: list[tuple[str, int, int]] = []
+    for folder in folders:
+        try:
+            status = os.stat(folder)  # noqa: PTH116 - for each task, beside the loop's work
+        except OSError:
+            found.append((folder, 0, 0))
+        else:
+            found.append((folder, status.st_dev, status.st_ino))
+    return tuple(found)
