@@ -42,14 +42,21 @@ settings = Settings(state_dir=folder, tmp_dir=folder)
 owner = Owner(namespace="n", flow_id="f", execution_id="e", task_id="t", task_run_id="r", attempt=0)
 command = Command(argv=[sys.executable, "-c", script], workdir=folder, owner=owner)
 
+def line_of(path):
+    try:
+        return (path / "cmdline").read_bytes()
+    except OSError:
+        return b""  # it has ended meanwhile
+
 def escaped():
     paths = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [int(p.name) for p in paths if b"sleep\\0" + b"61.5" in (p / "cmdline").read_bytes()]
+    return [int(path.name) for path in paths if b"sleep\\0" + b"61.5" in line_of(path)]
 
 async def main():
     with anyio.CancelScope() as scope:
         async def emit(stream, chunk):
-            print(chunk.decode().strip(), len(list(mounted.glob("eyas-*"))), len(escaped()))
+            if chunk.strip():
+                print(chunk.decode().strip(), len(list(mounted.glob("eyas-*"))), len(escaped()))
             if kill:
                 scope.cancel()
         await ProcessRunner(settings).run(command, emit)
