@@ -75,6 +75,7 @@ class Reuse:
         self.used: list[TaskRun] = []
         self.ran: list[TaskRun] = []
         self._before = _by_path(past.runs) if past is not None else {}
+        self._definitions: dict[Task, str] = {}
 
     async def taken(
         self, journal: Journal, context: Context, frame: Frame, trail: Trail
@@ -84,7 +85,10 @@ class Reuse:
         The new one gets its fingerprint.
         """
         task, run = context.task, context.task_run
-        now = f"{definition_of(task)}:{await _basis(context, frame, trail)}"
+        # A loop runs the same task for each of its values.
+        if task not in self._definitions:
+            self._definitions[task] = definition_of(task)
+        now = f"{self._definitions[task]}:{await _basis(context, frame, trail)}"
         run = replace(run, fingerprint=now)
         journal.add(run)
         before = self._before.get(_path_of(run, journal.runs))
