@@ -82,9 +82,12 @@ class Disk:
 
     def unmount(self) -> None:
         """Take it away, for good or to mount it anew."""
-        subprocess.run(["umount", str(self.folder)], check=True)
-        # A container that is just being made somewhere may have a copy of all mounts.
         deadline = time.monotonic() + 30
+        # A process that was just being started when its daemon was killed may still be there.
+        while subprocess.run(["umount", str(self.folder)], capture_output=True).returncode:
+            assert time.monotonic() < deadline, "the disk is in use"
+            time.sleep(0.02)
+        # A container that is just being made somewhere may have a copy of all mounts.
         while subprocess.check_output(["losetup", "-j", str(self._image)]):
             assert time.monotonic() < deadline, "the disk is still in use"
             time.sleep(0.02)
