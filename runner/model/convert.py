@@ -200,7 +200,7 @@ def duration(value: object) -> timedelta:
         refuse(value, "duration")
     try:
         if isinstance(value, str) and not _NUMBER.fullmatch(value):
-            return read_duration(value)
+            return read_duration(value.strip())
         return timedelta(seconds=float(value))
     except (OverflowError, ValueError) as error:
         refuse(value, "duration", f"Failed to deserialize java.time.Duration: {error}")
@@ -258,7 +258,7 @@ def convert(value: object, type_: TypeExpression, values: Sequence[str] = ()) ->
     """What a rendered property's value means as a `type_`; `values` are the words of an enum.
 
     `value` has its expressions rendered: text for a scalar, a list or map whose leaves are, or
-    the text of one expression, which must be JSON then. None stays None, and so does empty text
+    the text of one expression, which must be JSON then. None stays None, and so does blank text
     where a number, truth value or duration is expected.
 
     Raises:
@@ -302,7 +302,7 @@ def _scalar(value: object, type_: TypeExpression, values: Sequence[str]) -> Any:
 
 
 def _convert_scalar(value: object, type_: TypeExpression, values: Sequence[str]) -> Any:
-    if value == "" and type_.kind != "enum":
+    if isinstance(value, str) and type_.kind != "enum" and not value.strip():
         return None
     try:
         return _scalar(value, type_, values)
@@ -316,17 +316,22 @@ def _convert_scalar(value: object, type_: TypeExpression, values: Sequence[str])
 def _convert_list(value: object, type_: TypeExpression, values: Sequence[str]) -> list[Any]:
     written = not isinstance(value, str)
     items = json_first_value(value) if isinstance(value, str) else value
+    if items is None:
+        return []
     if not isinstance(items, Sequence) or isinstance(items, str | bytes):
         refuse(items, "list")
     item = type_.item
     found = cast("Sequence[object]", items)
     if item is None:
         return list(found)
-    if written and item.kind == "string":
-        # Kestra casts the items of a list that stands in the flow to text (script-tasks 1.2).
+    if item.kind == "string":
         for entry in found:
-            if entry is not None and not isinstance(entry, str):
+            # Kestra casts the items of a list that stands in the flow to text (script-tasks 1.2),
+            # and reads those of a JSON text as text, which lists and objects are not.
+            if written and entry is not None and not isinstance(entry, str):
                 raise CastFailed(entry)
+            if isinstance(entry, Mapping | list):
+                refuse(cast("object", entry), "string")
     return [convert(entry, item, values) for entry in found]
 
 
@@ -346,6 +351,8 @@ def _java_class(value: object) -> str:
 
 def _convert_map(value: object, type_: TypeExpression, values: Sequence[str]) -> dict[str, Any]:
     found = json_first_value(value) if isinstance(value, str) else value
+    if found is None:
+        return {}
     if not isinstance(found, Mapping):
         refuse(found, "map")
     entries = cast("Mapping[str, object]", found)

@@ -190,3 +190,23 @@ def test_a_union_takes_the_option_that_has_the_values_shape() -> None:
     assert converted(["a"], "string|list<string>") == ["a"]
     assert converted({"a": 1}, "string|map") == {"a": 1}
     assert converted(5, "string|list<string>") == 5
+
+
+@pytest.mark.parametrize("kind", ["integer", "boolean", "number", "duration"])
+def test_blank_text_is_no_value_of_a_scalar(kind: str) -> None:
+    assert convert("  ", type_expression(kind)) is None
+
+
+def test_a_duration_may_have_blanks_around_it() -> None:
+    assert convert(" PT1M ", type_expression("duration")) == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("written", ['[["a"]]', '["x",{"a":1}]'])
+def test_a_list_of_texts_read_from_json_has_no_lists_in_it(written: str) -> None:
+    with pytest.raises(ConversionFailed, match=r"java\.lang\.String"):
+        convert(written, type_expression("list<string>"))
+
+
+def test_null_in_json_is_a_list_or_map_without_entries() -> None:
+    assert convert("null", type_expression("list<string>")) == []
+    assert convert("null", type_expression("map")) == {}
