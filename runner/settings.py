@@ -33,6 +33,26 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
     return Path(base) / "eyas"
 
 
+def secret_variable(environ: Mapping[str, str], key: str) -> str | None:
+    """What the variable `SECRET_<KEY>` holds, in whatever case it is named; None without one."""
+    wanted = f"SECRET_{key}".upper()
+    if wanted in environ:
+        return environ[wanted]
+    return next((text for name, text in environ.items() if name.upper() == wanted), None)
+
+
+def from_base64(text: str) -> str | None:
+    """The text that `text` is in base64, perhaps in lines and without `=` at its end, or None."""
+    import base64
+    import binascii
+
+    joined = text.replace("\r", "").replace("\n", "")
+    try:
+        return base64.b64decode(joined + "=" * (-len(joined) % 4), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set, with its default.

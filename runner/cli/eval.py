@@ -39,14 +39,13 @@ class EvalServices(Services):
 
     def secret(self, key: str, namespace: str | None) -> str:
         """The secret from the variable `SECRET_<KEY>`, which holds it in Base64."""
-        import base64
-        import binascii
+        from runner.settings import from_base64, secret_variable
 
-        try:
-            encoded = "".join(self._environ[f"SECRET_{key.upper()}"].split())
-            return base64.b64decode(encoded, validate=True).decode()
-        except (KeyError, binascii.Error, UnicodeDecodeError):
-            raise RenderFailed(f"Cannot find secret for key '{key}'.") from None
+        text = secret_variable(self._environ, key)
+        decoded = None if text is None else from_base64(text)
+        if decoded is None:
+            raise RenderFailed(f"Cannot find secret for key '{key}'.")
+        return decoded
 
     def kv(self, key: str, namespace: str | None) -> object:
         """The value stored under `key`, in the namespace or in the flow's own and its parents."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 from runner.errors import NotFound, RenderFailed
 from runner.expr import Services
 from runner.model.execution import Level
+from runner.settings import from_base64, secret_variable
 
 if TYPE_CHECKING:
     from runner.engine.engine import Engine
@@ -31,13 +30,11 @@ class EngineServices(Services):
 
     def secret(self, key: str, namespace: str | None) -> str:
         """The secret from the variable `SECRET_<KEY>`, which holds it in base64."""
-        text = self._engine.settings.environ.get(f"SECRET_{key.upper()}")
+        text = secret_variable(self._engine.settings.environ, key)
         if text is None:
             raise RenderFailed(f"Cannot find secret for key '{key}'.")
-        try:
-            return base64.b64decode(text, validate=True).decode()
-        except (binascii.Error, ValueError):
-            return text
+        decoded = from_base64(text)
+        return text if decoded is None else decoded
 
     def on_secret(self, value: str) -> None:
         """Have the log mask the secret from now on."""

@@ -34,7 +34,7 @@ def secret(arguments: Arguments) -> object:
         raise _refused(error) from error
     services.on_secret(value)
     subkey = arguments.text("subkey")
-    if subkey is None:
+    if not subkey:
         return value
     missing = Fault(f"Cannot find secret sub-key '{subkey}' in secret '{key}'.")
     try:
@@ -43,8 +43,10 @@ def secret(arguments: Arguments) -> object:
         raise missing from None
     if not isinstance(fields, dict) or subkey not in fields:
         raise missing
+    from runner.expr.jq.formats import dump
+
     field = cast("dict[str, object]", fields)[subkey]
-    text = field if isinstance(field, str) else write_json(field, arguments.context.budget)
+    text = field if isinstance(field, str) else dump(field)
     services.on_secret(text)
     return text
 
