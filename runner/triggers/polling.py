@@ -17,12 +17,12 @@ from runner.engine.flows import FixedFlows
 from runner.errors import Conflict, RunnerError, TaskFailed
 from runner.expr import Scope, is_truthy, render
 from runner.model import convert
-from runner.model.execution import Level, Outputs, TriggerCause, new_id
+from runner.model.execution import Execution, Level, Outputs, TriggerCause, new_id
 from runner.model.flow import Flow, Task, Trigger
 from runner.model.state import State
 from runner.model.texts import java_text
 from runner.model.times import instant_text
-from runner.model.triggers import TriggerName
+from runner.model.triggers import TriggerName, TriggerState
 from runner.store.memory import MemoryStore
 from runner.triggers.scope import journal_before, rendered_labels, scope_of_trigger
 from runner.triggers.states import States
@@ -74,6 +74,7 @@ class Poller:
         self._served: dict[TriggerName, tuple[Flow, Trigger]] = {}
         self._next: dict[TriggerName, datetime] = {}
         self._busy: set[TriggerName] = set()
+        self._starting: dict[str, dict[str, Any]] = {}
         self._wake = anyio.Event()
 
     def put(self, flows: Iterable[Flow]) -> None:
@@ -221,10 +222,10 @@ class Poller:
         given = found.outputs.get("vars") if code == 0 else None
         met = _met(wanted, code, given)
         before = self._states.of(name).met
-        if met != before:
-            await self._states.change(name, met=met)
         edge = render(convert.text(trigger.properties.get("edge")) or "true", scope)
         if not met or (before and is_truthy(edge)):
+            if met != before:
+                await self._states.change(name, met=met)
             return None
         variables = {"timestamp": instant_text(self._clock()), "condition": wanted}
         return {**variables, "exitCode": code, **({} if given is None else {"vars": given})}
@@ -234,10 +235,12 @@ class Poller:
     ) -> None:
         """Start the execution that a look asks for; the trigger waits for its end."""
         execution_id = new_id()
-        waits = not trigger.allow_concurrent
-        if waits:
-            # Noted first: the execution may end before `start` has returned.
-            self._states.hold(name, execution_id)
+        changes: dict[str, Any] = {"last_date": self._clock()}
+        if WAYS[trigger.type].kind == "script":
+            changes["met"] = True
+        if not trigger.allow_concurrent:
+            changes["execution_id"] = execution_id
+        self._starting[execution_id] = changes
         try:
             await self._engine.start(
                 flow,
@@ -247,9 +250,18 @@ class Poller:
                 checked=False,
             )
         except RunnerError:
-            self._states.hold(name, None)
+            await self._states.change(name, **{**changes, "execution_id": None})
             raise
-        await self._states.change(name, last_date=self._clock())
+        finally:
+            self._starting.pop(execution_id, None)
+
+    def begun(self, execution: Execution) -> list[TriggerState]:
+        """What a trigger has become by an execution that it starts; stored together with it."""
+        changes, cause = self._starting.pop(execution.id, None), execution.trigger
+        if changes is None or cause is None:
+            return []
+        name = TriggerName(execution.namespace, execution.flow_id, cause.id)
+        return [self._states.set(name, **changes)]
 
 
 def _met(condition: str, code: int, given: Any) -> bool:

@@ -156,7 +156,8 @@ class Triggers:
         What waits for its end is unlocked, what listens to it is started.
         """
         async with self._listening.on_state(execution, runs) as consequences:
-            yield replace(consequences, states=self._ended(execution))
+            states = [*self._poller.begun(execution), *self._ended(execution)]
+            yield replace(consequences, states=states)
         self._wake.set()
         self._poller.wake()
 

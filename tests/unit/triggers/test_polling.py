@@ -6,16 +6,17 @@ import http.server
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import anyio
 import pytest
 from trigger_bench import Clock, TriggerBench, condition, flow, name_of, opened, variables
 
 from runner.errors import NotFound
-from runner.model.execution import Label, Level
+from runner.model.execution import Execution, Label, Level
 from runner.model.state import State
 from runner.runners.base import Command, Emit, Outcome, Stream
-from runner.testing import FakeRunner, FakeRunners
+from runner.testing import FakeRunner, FakeRunners, MemoryStore
 
 VARS = '::{"outputs": {"rows": 5, "name": "x"}}::'
 
@@ -89,6 +90,34 @@ async def test_only_the_change_to_met_starts_an_execution() -> None:
     runners = FakeRunners(Codes(0, 0, 1, 0))
     async with opened(flow(script("exit 0")), runners=runners) as bench:
         assert [await looks(bench) for _ in range(4)] == [1, 1, 1, 2]
+
+
+class Crash(Exception):
+    """Ends an Eyas in the middle of a write, of which nothing remains."""
+
+
+class Crashes(MemoryStore):
+    """A store that does not come to write the first execution."""
+
+    crashes = True
+
+    async def save(self, execution: Execution | None, *args: Any, **more: Any) -> None:
+        if execution is not None and self.crashes:
+            self.crashes = False
+            raise Crash
+        await super().save(execution, *args, **more)
+
+
+async def test_a_change_to_met_is_noted_together_with_the_execution() -> None:
+    store = Crashes()
+    for made in (0, 1):
+        async with opened(
+            flow(script("exit 0")), runners=FakeRunners(FakeRunner()), store=store
+        ) as bench:
+            assert await looks(bench, 2) == made
+            assert [state.met for state in await store.triggers.states() if state.met] == [
+                True
+            ] * made
 
 
 async def test_without_edge_each_look_that_meets_it_does() -> None:
