@@ -100,7 +100,11 @@ class Leftovers:
         intent = self.intent_of(run)
         if intent is None or not intent.run:
             return None
-        return _judged(intent, await runners.left_container(intent))
+        left = await runners.left_container(intent)
+        if left is not None and left.status == "created" and intent.starting:
+            # The engine may be starting it just now, as it was asked to: it must not run twice.
+            left = await runners.start_container(left)
+        return _judged(intent, left)
 
 
 def _judged(intent: Intent, left: Left | None) -> Rest:

@@ -359,6 +359,7 @@ class DockerRunner:
 
         async def start() -> None:
             note_starting(side.outer)
+            failpoint("container.starting")
             await container.start()
             failpoint("container.started")
             note_started(side.outer)

@@ -160,6 +160,22 @@ class TaskRunners:
 
         return await left_by((await self._host(intent.host)).engine, intent)
 
+    async def start_container(self, left: Left) -> Left | None:
+        """Start a container that an earlier Eyas had asked the engine to start; as it is then.
+
+        One that cannot be started stays as it is.
+
+        Raises:
+            RunnerUnavailable: the engine cannot be asked now.
+        """
+        from runner.runners.docker_client import EngineError
+
+        try:
+            await (await self._host(left.intent.host)).engine.start(left.id)
+        except EngineError:
+            return left
+        return await self.left_container(left.intent)
+
     async def remove_container(self, left: Left) -> None:
         """Remove a container that an earlier Eyas has left, whatever it is doing.
 

@@ -13,7 +13,15 @@ import docker
 import pytest
 import requests
 from kill_sweep import POINTS, DiedEarly, Sweep
-from test_daemon_faults import kill, sweep_in
+from test_daemon_faults import (
+    flow,
+    kill,
+    messages,
+    start,
+    sweep_containers,
+    sweep_in,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -37,6 +45,29 @@ def test_dying_at_a_point_loses_and_repeats_nothing(
 
     assert sweep.die_at(point, nth)
     sweep.finish()
+
+
+def test_what_the_engine_was_asked_to_start_does_not_run_twice(
+    tmp_path: Path, docker_engine: docker.DockerClient
+) -> None:
+    # Where a script may wait for the signal that stops it, the container begins with the command.
+    text = flow("echo begun; sleep 1; echo done").replace("NEVER", "NEVER, killGracePeriod: PT1S")
+    sweep = sweep_in(tmp_path, text)
+    with sweep.daemon(EYAS_FAILPOINTS="container.starting=kill") as (process, api):
+        id_ = start(api)
+        process.wait(60)
+    (name,) = sweep_containers(docker_engine, id_)
+    before = docker_engine.containers.get(name)
+    assert before.status == "created"
+    with sweep.daemon() as (process, api):
+        ended = until(api, id_, "SUCCESS", "FAILED")
+        lines = messages(api, id_)
+        kill(process, signal.SIGTERM)
+
+    (run,) = ended["taskRunList"]
+    assert [each["state"]["current"] for each in run["attempts"]] == ["SUCCESS"]
+    assert run["outputs"]["taskRunner"]["containerId"] == before.id
+    assert (lines.count("begun"), lines.count("done")) == (1, 1)
 
 
 _CORE = "io.kestra.plugin.core"
