@@ -160,10 +160,15 @@ def _amount(arguments: Arguments) -> int:
 
 def _timestamp(name: str, nanos: int, example: str) -> None:
     def body(value: object, arguments: Arguments) -> object:
-        return None if value is None else Long(moment_of(value, arguments).nanos // nanos)
+        if value is None:
+            return None
+        count = moment_of(value, arguments).nanos // nanos
+        # On Kestra the two finest are strings: `+ 1` appends, and `>` is an error.
+        return str(count) if nanos < 1_000_000 else Long(count)
 
     unit = {NANOS: "seconds", 1_000_000: "milliseconds", 1000: "microseconds", 1: "nanoseconds"}
-    body.__doc__ = f"""The number of {unit[nanos]} since 1970.
+    kind = ", as a string" if nanos < 1_000_000 else ""
+    body.__doc__ = f"""The number of {unit[nanos]} since 1970{kind}.
 
     >>> {{{{ '2024-01-31T00:00:00Z' | {name} }}}}
     {example}
