@@ -105,8 +105,13 @@ def note_started(folder: Path) -> None:
 
 
 def read_intents(tmp_dir: Path) -> list[Intent]:
-    """Every note below the folder for temporary files."""
-    found = (_read(folder) for folder in tmp_dir.glob(f"{TEMP_PREFIX}side-*"))
+    """Every note below the folder for temporary files, the newest first.
+
+    An attempt that begins anew after a crash is noted anew: only its newest note counts.
+    """
+    folders = list(tmp_dir.glob(f"{TEMP_PREFIX}side-*"))
+    folders.sort(key=lambda folder: _time_of(folder / _INTENT) or 0, reverse=True)
+    found = (_read(folder) for folder in folders)
     return [intent for intent in found if intent is not None]
 
 
