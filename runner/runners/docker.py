@@ -16,11 +16,12 @@ import anyio
 from runner.errors import RunnerUnavailable
 from runner.failpoints import failpoint
 from runner.runners.base import Command, Emit, Outcome
-from runner.runners.docker_client import Attached, Engine, EngineError, EngineInfo
-from runner.runners.docker_container import Container, Ended, remove
-from runner.runners.docker_entry import EndMarks, Entry
+from runner.runners.docker_client import Attached, Engine, EngineError, EngineInfo, NotBegun
+from runner.runners.docker_container import Container, Ended, engine_back, remove
+from runner.runners.docker_entry import UNUSED_STATUS, EndMarks, Entry
 from runner.runners.docker_files import SHIM_SITE, SIDE_FILE, Files, may_share, owner_of
 from runner.runners.docker_images import Image, Images
+from runner.runners.docker_left import says_unused
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_output import Output
 from runner.runners.docker_policy import allowed
@@ -30,7 +31,7 @@ from runner.runners.docker_standby import Place, Standby, attached_container, st
 from runner.runners.docker_standbys import Standbys
 from runner.runners.docker_verdict import judged
 from runner.runners.docker_visibility import Visibility
-from runner.runners.intents import Left, note, note_started, note_starting
+from runner.runners.intents import Left, forget, note, note_started, note_starting
 from runner.runners.limits import check_size
 from runner.runners.maker import Maker
 from runner.runners.side_file import SideFolder
@@ -143,14 +144,12 @@ class DockerRunner:
         self._check(host.info, image, options)
         job = await self._job(host, command, options, image)
         standby = await self._ready(job, stack)
-        if standby is not None:
-            return await self._hand_over(job, standby, emit)
-        side = SideFolder(self._settings.tmp_dir, open_to_all=True)
-        stack.callback(self._clean_up, side)
         for last_try in (False, True):
             try:
-                return await self._run_once(job, side, emit, stack)
-            except EngineError as error:
+                if standby is not None and not last_try:
+                    return await self._hand_over(job, standby, emit)
+                return await self._run_once(job, emit, stack)
+            except (EngineError, NotBegun) as error:
                 if last_try or not await self._can_try_again(job, error):
                     raise
         raise AssertionError
@@ -250,8 +249,11 @@ class DockerRunner:
             with anyio.move_on_after(60, shield=True):
                 await remove(engine, container, self._warn)
 
-    async def _can_try_again(self, job: _Job, error: EngineError) -> bool:
-        """Whether what kept the container from starting has been put right."""
+    async def _can_try_again(self, job: _Job, error: EngineError | NotBegun) -> bool:
+        """Whether what kept the command from beginning has been put right."""
+        if isinstance(error, NotBegun):
+            await engine_back(job.host.engine, self._lost_after, error)
+            return True
         removed = error.status == 404 and "no such image" in error.text.lower()
         if removed and job.options.pull_policy != "NEVER":
             # Between our look at it and now (reliability D9).
@@ -287,18 +289,18 @@ class DockerRunner:
             writable_root=self._settings.docker_profile != "strict",
         )
 
-    async def _run_once(
-        self, job: _Job, side: SideFolder, emit: Emit, stack: AsyncExitStack
-    ) -> Outcome:
+    async def _run_once(self, job: _Job, emit: Emit, stack: AsyncExitStack) -> Outcome:
         """Make a container for the command and run it in there."""
         command, options, engine = job.command, job.options, job.host.engine
         run, kept = token_hex(8), not (options.delete and options.wait)
         marks = labels(command.owner, self._maker, run)
         marks = {**marks, KEEP_LABEL: "true"} if kept else marks
         name = f"eyas-{command.owner.task_run_id}-{command.owner.attempt}"
-        note(side.outer, command, run, self._options.host)
-        failpoint("container.noted")
         async with AsyncExitStack() as mine:
+            side = SideFolder(self._settings.tmp_dir, open_to_all=True)
+            mine.callback(self._clean_up, side)
+            note(side.outer, command, run, self._options.host)
+            failpoint("container.noted")
             if job.entry is not None:
                 place = Place(workdir=command.workdir, side=side)
                 making = standing_by(
@@ -392,7 +394,17 @@ class DockerRunner:
             note_started(side.outer)
 
         container = Container(engine, standby.id, self._warn)
-        return await self._follow(job, container, standby.attached, side, output, begin)
+        try:
+            outcome = await self._follow(job, container, standby.attached, side, output, begin)
+            if outcome.exit_code == UNUSED_STATUS and output.status is None:
+                shared = job.recipe.files.shared
+                if await says_unused(engine, standby.id, side, shared=shared):
+                    raise NotBegun(f"Container {standby.id[:12]} had no command")
+            return outcome
+        except NotBegun:
+            begun.value = False
+            forget(side.outer)
+            raise
 
     async def _follow(
         self,

@@ -48,6 +48,10 @@ class EngineGone(RunnerUnavailable):
     """The engine does not answer: it is not there, was stopped, or hangs."""
 
 
+class NotBegun(RunnerUnavailable):
+    """A container ended, or its engine went away, before it had its command."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
     """What an engine says of itself, as far as it matters here.
@@ -281,6 +285,14 @@ class Engine:
             f" for '{what}': {reason}{hint}"
             "\nStart it, or use the Process task runner (--task-runner process)."
         )
+
+
+def is_open(attached: Attached) -> bool:
+    """Whether the other end of a stream is still there, as far as is known at this moment."""
+    stream: Any = attached
+    connection = None if stream._resp is None else stream._resp.connection
+    transport = None if connection is None else connection.transport
+    return transport is not None and not transport.is_closing()
 
 
 def _causes(error: BaseException) -> list[BaseException]:

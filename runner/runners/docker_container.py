@@ -93,7 +93,7 @@ class Container:
             except EngineGone as error:
                 lost = True
                 self._warn("Docker does not answer; waiting for it to come back")
-                await self._engine_back(lost_after, error)
+                await engine_back(self._engine, lost_after, error, self.id)
 
     async def _told(self, output: Output, memory_limited: bool) -> Ended | None:
         """What the command tells of its end, if that comes soon and is enough."""
@@ -150,19 +150,6 @@ class Container:
             if code is not None and state.get("Running"):
                 return Ended(exit_code=code, running=True)
 
-    async def _engine_back(self, lost_after: timedelta, error: EngineGone) -> None:
-        pause_s = 0.5
-        with anyio.move_on_after(lost_after.total_seconds()):
-            while not await self._engine.answers():
-                await anyio.sleep(pause_s)
-                pause_s = min(pause_s * 2, 30)
-            return
-        raise EngineGone(
-            f"Docker was lost while the task ran, and did not come back within"
-            f" {lost_after.total_seconds():.0f} s; container {self.id[:12]} may still run there"
-            f"\n{error}"
-        )
-
     async def _catch_up(self, output: Output) -> None:
         """Emit what was printed while the engine was away, and follow on if it still runs."""
         try:
@@ -172,6 +159,29 @@ class Container:
             # No such container, or no log: the next look at it says which.
             pass
         self._warn("Docker was away: some lines may be missing or doubled")
+
+
+async def engine_back(
+    engine: Engine, lost_after: timedelta, error: RunnerUnavailable, container: str = ""
+) -> None:
+    """Wait for an engine that went away; `error` tells of that.
+
+    `container` is the one that may still run there, empty if there is none.
+
+    Raises:
+        EngineGone: it did not come back within `lost_after`.
+    """
+    pause_s = 0.5
+    with anyio.move_on_after(lost_after.total_seconds()):
+        while not await engine.answers():
+            await anyio.sleep(pause_s)
+            pause_s = min(pause_s * 2, 30)
+        return
+    rest = f"; container {container[:12]} may still run there" if container else ""
+    raise EngineGone(
+        f"Docker was lost while the task ran, and did not come back within"
+        f" {lost_after.total_seconds():.0f} s{rest}\n{error}"
+    )
 
 
 @asynccontextmanager

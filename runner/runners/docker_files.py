@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio.from_thread
 import anyio.to_thread
 
-from runner.errors import TaskFailed
+from runner.errors import RunnerUnavailable, TaskFailed
 from runner.runners.base import Command
 from runner.runners.docker_archive import next_chunk, one, put, read_file
 from runner.runners.docker_client import Engine, EngineError, EngineInfo
@@ -99,7 +99,7 @@ class Files:
     def _write(self, entry: Mapping[str, bytes]) -> None:
         open_up(self.command.workdir, self.owner)
         for name, data in entry.items():
-            (self.side.path / name).write_bytes(data)
+            _write_new(self.side.path / name, data)
 
     async def _put_reads(self, engine: Engine, container: str) -> None:
         for read in self.command.reads:
@@ -163,6 +163,28 @@ class Files:
             if await engine.inspect(container) is None:
                 raise TaskFailed("The container was removed with the task's files") from error
             raise TaskFailed("The script removed its working directory") from error
+
+
+def _write_new(file: Path, data: bytes) -> None:
+    """Write a file that any user may read, whatever our umask, and that was not there before.
+
+    What runs in the container already may have put a link to another file in its place.
+
+    Raises:
+        RunnerUnavailable: something is in its place, or it cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        handle = os.open(file, flags, 0o600)
+        with os.fdopen(handle, "wb") as writing:
+            os.fchmod(handle, 0o644)
+            writing.write(data)
+    except FileExistsError as error:
+        raise RunnerUnavailable(
+            f"The image's own programs have made /{OURS}/side/{file.name} before the task began"
+        ) from error
+    except OSError as error:
+        raise RunnerUnavailable(f"Cannot write to {file.parent}: {error.strerror}") from error
 
 
 def open_up(folder: Path, owner: Owner) -> None:

@@ -43,19 +43,23 @@ async def _settled(engine: Engine, left: Left) -> Left:
         container = await engine.inspect(left.id)
         if container is not None:
             left = replace(left, container=container)
-    return replace(left, unused=await _is_unused(engine, left))
-
-
-async def _is_unused(engine: Engine, left: Left) -> bool:
     state: Mapping[str, Any] = left.container["State"]
     if left.status != "exited" or state["ExitCode"] != UNUSED_STATUS:
-        return False
-    if (SideFolder.at(left.intent.folder).path / UNUSED).exists():
-        return True
-    if left.shares_folder:
-        return False
+        return left
+    side = SideFolder.at(left.intent.folder)
+    unused = await says_unused(engine, left.id, side, shared=left.shares_folder)
+    return replace(left, unused=unused)
+
+
+async def says_unused(engine: Engine, container: str, side: SideFolder, *, shared: bool) -> bool:
+    """Whether the shell that waited in a container said that it had no command.
+
+    `shared`: its private folder is mounted.
+    """
+    if shared:
+        return (side.path / UNUSED).exists()
     try:
-        await read_file(engine, left.id, f"{SIDE}/{UNUSED}", 1)
+        await read_file(engine, container, f"{SIDE}/{UNUSED}", 1)
     except EngineError:
         return False
     return True

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from runner.runners.docker_client import Attached, Engine
+from runner.runners.docker_client import Attached, Engine, EngineGone, NotBegun, is_open
 from runner.runners.docker_container import made
 from runner.runners.docker_entry import BEGIN
 from runner.runners.docker_recipe import Recipe
@@ -62,8 +62,16 @@ class Standby:
         return self.sources == _sources(name for name, _, _ in self.sources)
 
     async def begin(self) -> None:
-        """Have the first process take its command, whose files must be in place."""
-        await self.attached.write_in(BEGIN)
+        """Have the first process take its command, whose files must be in place.
+
+        Raises:
+            NotBegun: it has ended, or the engine has gone.
+        """
+        if not is_open(self.attached):
+            raise NotBegun(f"Container {self.id[:12]} ended before it had its command")
+        # The line may have come there: how the container ends says the rest.
+        with suppress(OSError):
+            await self.attached.write_in(BEGIN)
 
 
 @asynccontextmanager
@@ -83,6 +91,7 @@ async def standing_by(
     `own_folder`: its working directory is for any task of its kind.
 
     Raises:
+        NotBegun: the engine went away when it was to be started.
         RunnerUnavailable: the engine does not answer, or refuses it.
     """
     request = recipe.waiting(shell, workdir=place.workdir, side=place.side, labels=labels)
@@ -105,7 +114,10 @@ async def standing_by(
         warn=warn,
     )
     async with opening as (id_, attached):
-        await engine.start(id_)
+        try:
+            await engine.start(id_)
+        except EngineGone as error:
+            raise NotBegun(str(error)) from error
         mounts: list[Mapping[str, Any]] = request["HostConfig"]["Mounts"]
         standby = Standby(
             kind=recipe.kind(shell, None if own_folder else place.workdir),

@@ -94,6 +94,11 @@ def note(folder: Path, command: Command, run: str = "", host: str | None = None)
     half.rename(folder / _INTENT)
 
 
+def forget(folder: Path) -> None:
+    """Take back what was noted: it did not begin, and is about to be tried in another way."""
+    (folder / _INTENT).unlink(missing_ok=True)
+
+
 def note_starting(folder: Path) -> None:
     """Note that the container is about to be started: from now on it may have run."""
     (folder / _STARTING).touch()

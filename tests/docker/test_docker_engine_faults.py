@@ -205,3 +205,27 @@ def _containers(url: str) -> Any:
         return client.api.containers(all=True)
     finally:
         client.close()
+
+
+async def test_an_engine_that_goes_away_while_it_starts_a_container_is_given_another_one(
+    own_engine: PrivateEngine, tmp_path: Path
+) -> None:
+    task = Task(own_engine, tmp_path)
+
+    with anyio.fail_after(100):
+        async with anyio.create_task_group() as group:
+            watching = await anyio.to_thread.run_sync(_attaches, own_engine.url)
+            group.start_soon(task.run, "echo once", "exit 7")
+            # It is attached to just before it is started, which takes much longer.
+            await anyio.to_thread.run_sync(next, watching)
+            await signalled(own_engine, signal.SIGSTOP)
+            await signalled(own_engine, signal.SIGKILL)
+            await started(own_engine)
+
+    assert (task.outcome.exit_code, task.text) == (7, "once\n")
+    assert await anyio.to_thread.run_sync(_containers, own_engine.url) == []
+
+
+def _attaches(url: str) -> Any:
+    client: Any = docker.DockerClient(url)
+    return client.api.events(filters={"event": "attach"}, decode=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -15,7 +16,9 @@ import anyio
 import docker
 import pytest
 
+from runner.errors import RunnerUnavailable
 from runner.runners.base import Command, Outcome, Owner, ReadOnly, Stream
+from runner.runners.docker_client import is_open
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_standby import Standby
 from runner.runners.registry import TaskRunners
@@ -411,3 +414,44 @@ async def test_a_kill_ends_the_command_at_once(pool: Pool) -> None:
                 group.start_soon(pool.runners.docker(options).run, work, printed)
                 await printed.until("begun")
                 group.cancel_scope.cancel()
+
+
+async def test_one_that_ended_after_it_was_reserved_is_made_up_for(pool: Pool, engine: Any) -> None:
+    await pool.cold(options_of(BUSYBOX), "true")
+    await pool.until(1)
+    printed = Printed()
+    async with pool.reserved() as standby:
+        engine.containers.get(standby.id).kill()
+        with anyio.fail_after(30):
+            while is_open(standby.attached):  # noqa: ASYNC110 - nobody reads from it
+                await anyio.sleep(0.02)
+        work = command(standby.place.workdir, "echo fine; exit 3", standby=standby)
+        outcome = await pool.runners.docker(options_of(BUSYBOX)).run(work, printed)
+
+    assert (outcome.exit_code, printed.out) == (3, "fine\n")
+
+
+async def test_a_link_that_a_container_makes_in_its_private_folder_is_not_written_through(
+    pool: Pool, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("as it was")
+    await pool.cold(options_of(BUSYBOX), "true")
+    await pool.until(1)
+    async with pool.reserved() as standby:
+        (standby.place.side.path / "start").symlink_to(outside)
+        work = command(standby.place.workdir, "true", standby=standby)
+        with pytest.raises(RunnerUnavailable, match=r"have made /\.eyas/side/start"):
+            await pool.runners.docker(options_of(BUSYBOX)).run(work, Printed())
+
+    assert outside.read_text() == "as it was"
+
+
+async def test_another_user_may_read_the_command_whatever_our_umask(pool: Pool) -> None:
+    before = os.umask(0o077)
+    try:
+        outcome, printed = await pool.cold(options_of(NON_ROOT), "echo fine")
+    finally:
+        os.umask(before)
+
+    assert (outcome.exit_code, printed.data[Stream.STDERR]) == (0, b"")
