@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from runner.runners.base import Stream
 from runner.runners.docker_options import DockerOptions
+from runner.runners.limits import ONE_LIMIT_BYTES
 
 SIDE = "/.eyas/side"
 """Where the command's private folder is in its container."""
@@ -52,8 +53,8 @@ _OF_SHELLS = ("PWD", "OLDPWD", "SHLVL", "_")
 
 _IDENTIFY = """\
 eyas_of() {
-    while read -r eyas_name eyas_value; do
-        case $eyas_name in ino:) eyas_id=$eyas_value ;; esac
+    while read -r eyas_line; do
+        case $eyas_line in ino:*) eyas_id=${eyas_line#ino:?} ;; esac
     done <"/proc/self/fdinfo/$1"
 }
 """
@@ -69,9 +70,22 @@ _TRAP = f"""\
 trap '{{ eyas_status=$?; set +x; }} 2>/dev/null; . {SIDE}/done' EXIT
 """
 
+_SIGNALS = "HUP INT ILL TRAP ABRT FPE BUS SEGV SYS PIPE ALRM TERM XCPU XFSZ VTALRM USR1 USR2"
+
+_BASH_TRAP = f"""\
+trap : {_SIGNALS}
+{_TRAP}trap - {_SIGNALS}
+"""
+"""With a trap for its end, bash lets itself be ended by signals that process 1 does not get else.
+
+It does not for those that were trapped before, and they are not any more afterwards.
+"""
+
+_SOURCED = f". {SIDE}/end;"
+"""What comes before the text of a script."""
+
 _DONE = f"""\
 set +eu
-unset IFS
 . {SIDE}/streams
 {_IDENTIFY}\
 eyas_id=none; eyas_of 2
@@ -107,6 +121,8 @@ class Entry:
             return None
         if any(not _NAME.fullmatch(name) or name in _READ_ONLY for name in env):
             return None
+        if len(f"{_SOURCED}{argv[2]}".encode("utf-8", "surrogateescape")) > ONE_LIMIT_BYTES:
+            return None
         return cls(argv[0], argv[2:])
 
     @property
@@ -123,10 +139,14 @@ class Entry:
         dropped = [name for name in _OF_SHELLS if name not in kept]
         lines = [f"unset {' '.join(dropped)}"] if dropped else []
         lines += [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
-        words = [self.shell, "-c", f". {SIDE}/end;{script}", *rest]
+        if lines:
+            # What bash has to say of a locale that is not there, it says again when it begins.
+            lines = ["{", *lines, "} 2>/dev/null"]
+        words = [self.shell, "-c", f"{_SOURCED}{script}", *rest]
         lines.append(f"exec {shlex.join(words)} 0<>/dev/null")
         done = _DONE.replace("MARK", f"{_mark(token)}")
-        texts = {"start": "\n".join(lines) + "\n", "end": _TRAP, "done": done}
+        end = _BASH_TRAP if self.shell.rpartition("/")[2] == "bash" else _TRAP
+        texts = {"start": "\n".join(lines) + "\n", "end": end, "done": done}
         return {name: text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
 
 

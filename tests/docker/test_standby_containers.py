@@ -21,6 +21,7 @@ from runner.runners.base import Command, Outcome, Owner, ReadOnly, Stream
 from runner.runners.docker_client import is_open
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_standby import Standby
+from runner.runners.limits import ONE_LIMIT_BYTES
 from runner.runners.registry import TaskRunners
 from runner.runners.work_dirs import new_work_dir
 from runner.settings import INSTANCE_LABEL, Settings
@@ -63,6 +64,10 @@ class Printed:
     def seen(self) -> list[str]:
         """The lines, without the names of folders, which are new each time."""
         return re.sub(r"eyas-[\w-]+(/\w+)?", "FOLDER", self.out).splitlines()
+
+    def words(self) -> str:
+        """What was said of errors, without the numbers of processes."""
+        return re.sub(r"\d+ (?=Killed|Terminated)", "PID ", self.err)
 
 
 class Pool:
@@ -169,7 +174,7 @@ LOOK = (
     "ls -l /proc/$$/fd >/tmp/fds",
     "sed 's/.* \\([0-9]* -> [a-z/]*\\).*/\\1/' /tmp/fds",
     "grep -E '^(Sig|Shd|Cap|NoNewPrivs|Seccomp)' /proc/self/status | grep -v SigQ",
-    "grep ^SigIgn /proc/1/status",
+    "grep -E '^Sig(Ign|Cgt)' /proc/1/status",
     "cut -d' ' -f5,6 /proc/self/mountinfo | sort",
     "tr '\\0' '\\n' </proc/1/cmdline | head -2",
     "ls /sys/class/net",
@@ -182,7 +187,13 @@ LOOK = (
 )
 """What a script can see of where it runs."""
 
-ENV = {"A": 'it\'s "$x"\n`y` \\ é', "EMPTY": "", "HOME": "/somewhere", "PATH": "/usr/bin:/bin"}
+ENV = {
+    "LC_ALL": "xx_XX",
+    "A": 'it\'s "$x"\n`y` \\ é',
+    "EMPTY": "",
+    "HOME": "/somewhere",
+    "PATH": "/usr/bin:/bin",
+}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +212,8 @@ async def test_a_script_sees_the_same_in_a_container_that_stood_by(
 
     assert warm_printed.seen() == cold_printed.seen()
     assert warm_printed.seen() == plain_printed.seen()
-    assert warm_printed.err == cold_printed.err == plain_printed.err == "to-stderr\n"
+    assert warm_printed.err == cold_printed.err == plain_printed.err
+    assert warm_printed.err.endswith("to-stderr\n")
     assert warm.exit_code == cold.exit_code == as_started.exit_code == 0
 
 
@@ -225,20 +237,24 @@ ENDINGS: Sequence[tuple[str, int]] = [
     ("printf 'a\\036eyas-end b\\n\\036'; printf '\\036eyas' >&2; exit 9", 9),
     ("(sleep 0.2; echo late) & echo begun; exit 0", 0),
     ("IFS=x; echo() { :; }; exit 11", 11),
+    ("IFS=x; readonly IFS; exit 12", 12),
+    ("for name in HUP PIPE TERM USR1; do kill -$name $$; done; echo alive; exit 13", 13),
 ]
 
 
 @pytest.mark.timeout(300)
-async def test_every_ending_is_the_same(pool: Pool) -> None:
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+async def test_every_ending_is_the_same(pool: Pool, shell: str) -> None:
     options = options_of(PYTHON)
     plain = replace(options, kill_grace=timedelta(seconds=1))
     for line, code in ENDINGS:
-        warm, warm_printed, _ = await pool.warm(options, line)
-        as_started, printed = await pool.cold(plain, line)
+        warm, warm_printed, _ = await pool.warm(options, line, shell=shell)
+        as_started, printed = await pool.cold(plain, line, shell=shell)
 
         assert (line, warm.exit_code) == (line, code)
         assert (line, as_started.exit_code) == (line, code)
-        assert (line, warm_printed.data) == (line, printed.data)
+        assert (line, warm_printed.out) == (line, printed.out)
+        assert (line, warm_printed.words()) == (line, printed.words())
 
 
 async def test_a_container_is_used_once_and_gone_afterwards(pool: Pool, engine: Any) -> None:
@@ -307,6 +323,13 @@ async def test_one_that_was_killed_is_not_given_to_a_task(
     outcome, printed = await pool.cold(options_of(BUSYBOX), "echo fine")
 
     assert (outcome.exit_code, printed.out) == (0, "fine\n")
+
+
+async def test_the_longest_script_that_fits_is_run(pool: Pool) -> None:
+    script = "#".ljust(ONE_LIMIT_BYTES - len("set -e\nexit 3\n"), "x")
+    outcome, _ = await pool.cold(options_of(BUSYBOX), "exit 3", script)
+
+    assert outcome.exit_code == 3
 
 
 async def test_a_folder_that_was_made_anew_is_not_the_one_that_is_mounted(
