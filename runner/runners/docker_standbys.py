@@ -15,6 +15,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+import aiohttp
 import anyio
 import structlog
 from anyio.abc import TaskGroup
@@ -297,13 +298,18 @@ class Standbys:
             self._wake.set()
             waiting.scope.deadline = anyio.current_time() + MAX_AGE_S
             with waiting.scope:
-                # It says nothing before it has its command: this is its end.
-                await standby.attached.read_out()
+                # It says nothing before it has its command: this is its end, or the engine's.
+                with suppress(aiohttp.ClientError, OSError):
+                    await standby.attached.read_out()
                 standby.gone = True
-            if standby.taken and not standby.gone:
+            if standby.gone:
+                # Whoever is about to take it gets another one. More of the kind would end as well,
+                # as long as nobody needs them.
+                standby.taken, kind.failed = False, True
+            if standby.taken:
                 standby.stack = stack.pop_all()
             waiting.given.set()
-            if standby.taken and not standby.gone:
+            if standby.taken:
                 return
             with suppress(ValueError):
                 kind.ready.remove(waiting)
@@ -316,18 +322,21 @@ class Standbys:
         run = token_hex(8)
         standby: Standby | None = None
 
-        def remove(workdir: Path | None, side: SideFolder) -> None:
-            if workdir is not None and (standby is None or not standby.taken):
-                remove_work_dir(workdir)
+        def remove_side(side: SideFolder) -> None:
             if standby is None or not standby.stays():
                 side.remove()
+
+        def remove_own(workdir: Path | None) -> None:
+            if workdir is not None and (standby is None or not standby.taken):
+                remove_work_dir(workdir)
 
         async with AsyncExitStack() as stack:
             self._runs.add(run)
             stack.callback(self._runs.discard, run)
             side = SideFolder(self._settings.tmp_dir, open_to_all=True)
+            stack.callback(remove_side, side)
             own = new_work_dir(self._settings.tmp_dir) if kind.workdir is None else None
-            stack.callback(remove, own, side)
+            stack.callback(remove_own, own)
             standby = await stack.enter_async_context(
                 standing_by(
                     kind.host.engine,

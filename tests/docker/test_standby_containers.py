@@ -325,6 +325,27 @@ async def test_one_that_was_killed_is_not_given_to_a_task(
     assert (outcome.exit_code, printed.out) == (0, "fine\n")
 
 
+async def test_a_kind_that_ends_by_itself_is_not_started_again_and_again(
+    pool: Pool, engine: Any
+) -> None:
+    await pool.cold(options_of(BUSYBOX), "true")
+    await pool.until(1)
+    async with pool.reserved() as reserved:
+        await pool.until(1)
+        mounted = str(reserved.place.workdir.parent.parent)
+        for container in engine.containers.list(
+            filters={"label": INSTANCE_LABEL, "ancestor": BUSYBOX}, ignore_removed=True
+        ):
+            if container.id != reserved.id and mounted in str(container.attrs["Mounts"]):
+                container.kill()
+        await pool.until(0)
+        await anyio.wait_all_tasks_blocked()
+        assert [each.starting for each in pool.runners.standing()] == [0]
+
+    await pool.cold(options_of(BUSYBOX), "true")
+    await pool.until(1)
+
+
 async def test_the_longest_script_that_fits_is_run(pool: Pool) -> None:
     script = "#".ljust(ONE_LIMIT_BYTES - len("set -e\nexit 3\n"), "x")
     outcome, _ = await pool.cold(options_of(BUSYBOX), "exit 3", script)
