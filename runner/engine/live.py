@@ -149,5 +149,6 @@ class Live:
                 await journal.move(State.FAILED, closing=False)
         finally:
             self._drivers.pop(journal.execution.id, None)
+            self._engine.runners.forget(journal.execution.id)
             self.let_in(journal.flow)
             driver.pulse()

@@ -185,7 +185,7 @@ class DockerRunner:
         job = await self._job(host, command, options, image)
         if job.entry is not None:
             folder = None if command.series else command.workdir
-            host.standbys.expect(command.series, job.recipe, job.entry.shell, host, folder)
+            host.standbys.expect(command, job.recipe, job.entry.shell, host, folder)
 
     async def _ready(self, job: _Job, stack: AsyncExitStack) -> Standby | None:
         """A container that stands by for this command; None if there is none."""

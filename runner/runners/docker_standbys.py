@@ -21,6 +21,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from runner.errors import RunnerError
+from runner.runners.base import Command
 from runner.runners.docker_recipe import Recipe
 from runner.runners.docker_standby import Place, Standby, standing_by
 from runner.runners.maker import Maker
@@ -79,9 +80,9 @@ class _Waiting:
 class _Kind:
     """The containers of one kind. `workdir` None: each has a folder of its own.
 
-    `expected`: so many tasks are known to come; `claims`: so many have come and wait for one that
-    is being started. `peaks` are how many were used at about the same time, and when. `changed` is
-    set when a start has come to its end.
+    `expected`: tasks that are known to come, each by the time since when it is and its execution;
+    `claims`: so many have come and wait for one that is being started. `peaks` are how many were
+    used at about the same time, and when. `changed` is set when a start has come to its end.
     """
 
     recipe: Recipe
@@ -90,7 +91,7 @@ class _Kind:
     workdir: Path | None = None
     ready: list[_Waiting] = field(default_factory=list[_Waiting])
     starting: int = 0
-    expected: int = 0
+    expected: deque[tuple[float, str]] = field(default_factory=deque[tuple[float, str]])
     claims: int = 0
     failed: bool = False
     changed: anyio.Event = field(default_factory=anyio.Event)
@@ -124,6 +125,12 @@ class _Kind:
             finally:
                 self.claims -= 1
         return True
+
+    def awaited(self, now: float) -> int:
+        """How many tasks are still expected."""
+        while self.expected and self.expected[0][0] < now - MAX_AGE_S:
+            self.expected.popleft()
+        return len(self.expected)
 
     def peak(self, now: float) -> int:
         """How many were used at about the same time, lately."""
@@ -174,16 +181,24 @@ class Standbys:
         self._wake.set()
 
     def expect(
-        self, series: str, recipe: Recipe, shell: str, host: Host, workdir: Path | None
+        self, command: Command, recipe: Recipe, shell: str, host: Host, workdir: Path | None
     ) -> None:
-        """A task with this recipe is about to come, in `workdir` or a folder of its own."""
+        """A command with this recipe is about to come, in `workdir` or a folder of its own."""
         kind = self._kind(recipe, shell, host, workdir)
         if kind is None:
             return
         if workdir is None:
-            self._series[series] = recipe.kind(shell, None)
-        kind.expected += 1
+            self._series[command.series] = recipe.kind(shell, None)
+        kind.expected.append((anyio.current_time(), command.owner.execution_id))
         self._wake.set()
+
+    def forget(self, execution_id: str) -> None:
+        """Nothing more comes of this execution, whatever was expected."""
+        for kind in self._kinds.values():
+            kind.expected = deque(each for each in kind.expected if each[1] != execution_id)
+            if kind.workdir is not None and not kind.expected:
+                for each in kind.ready:
+                    each.scope.cancel()
 
     @property
     def runs(self) -> set[str]:
@@ -219,7 +234,7 @@ class Standbys:
         for kind in self._kinds.values():
             image = kind.recipe.image
             if image.name == recipe.image.name and image.id != recipe.image.id:
-                kind.expected = 0
+                kind.expected.clear()
                 kind.peaks.clear()
                 for each in kind.ready:
                     each.scope.cancel()
@@ -236,7 +251,8 @@ class Standbys:
                 await waiting.given.wait()
             if waiting.standby.gone:
                 continue
-            kind.expected = max(kind.expected - 1, 0)
+            if kind.expected:
+                kind.expected.popleft()
             self._wake.set()
             # Whether the tag still means this image is known when the command is put together.
             kind.host.images.look(kind.recipe.image.name)
@@ -244,7 +260,8 @@ class Standbys:
         return None
 
     def _wanted(self, kind: _Kind, now: float) -> int:
-        return max(kind.peak(now) if self._keeps and kind.workdir is None else 0, kind.expected)
+        used = kind.peak(now) if self._keeps and kind.workdir is None else 0
+        return max(used, kind.awaited(now))
 
     def _lacking(self) -> _Kind | None:
         """A kind of which another one should be started now."""
@@ -314,7 +331,7 @@ class Standbys:
             with suppress(ValueError):
                 kind.ready.remove(waiting)
             if kind.workdir is not None:
-                kind.expected = 0
+                kind.expected.clear()
             self._wake.set()
 
     @asynccontextmanager

@@ -139,6 +139,11 @@ class TaskRunners:
         """
         await self._docker_runner(options, _ignore).expect(command)
 
+    def forget(self, execution_id: str) -> None:
+        """Nothing more comes of an execution: what was expected of it is not any more."""
+        if self._standbys is not None:
+            self._standbys.forget(execution_id)
+
     def standing(self) -> Sequence[Standing]:
         """The containers that stand by."""
         return self._standbys.standing() if self._standbys is not None else ()

@@ -7,6 +7,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import anyio
 import docker
 import pytest
 
@@ -14,7 +15,7 @@ from runner.model.execution import Level
 from runner.model.state import State
 from runner.settings import Settings
 from runner.storage.files import Storage
-from runner.testing import Ended, run_flow
+from runner.testing import Ended, bench, run_flow
 
 pytestmark = pytest.mark.docker
 
@@ -191,3 +192,30 @@ async def test_what_a_container_deletes_in_a_shared_folder_is_there_for_the_next
     ended = await run(settings, task)
 
     assert (ended.logs(Level.INFO, "mounted"), ended.logs(Level.INFO, "look")) == (["a"], ["a"])
+
+
+async def test_a_task_that_does_not_come_after_a_failed_one_is_not_waited_for(
+    settings: Settings,
+) -> None:
+    flow = f"""
+id: flow
+namespace: demo
+tasks:
+  - id: first
+    type: io.kestra.plugin.scripts.shell.Commands
+    containerImage: busybox
+    taskRunner: {ALONE}
+    commands: [sleep 1, exit 1]
+  - id: second
+    type: io.kestra.plugin.scripts.shell.Commands
+    containerImage: busybox
+    taskRunner: {ALONE}
+    commands: ["true"]
+"""
+    with anyio.fail_after(50):
+        async with bench(flow, settings=settings) as opened:
+            ended = await opened.ended(await opened.start())
+            standing = opened.engine.runners.standing()
+
+    assert ended.states == {"first": State.FAILED}
+    assert [(each.image, each.wanted) for each in standing] == [("busybox", 0)]

@@ -435,6 +435,30 @@ async def test_what_is_about_to_come_starts_before_it_comes(
         assert sum(each.ready + each.starting for each in pool.runners.standing()) == 0
 
 
+async def test_what_was_expected_of_an_execution_that_has_ended_is_not_any_more(
+    settings: Settings, engine: Any, tmp_path: Path
+) -> None:
+    options = options_of(BUSYBOX)
+    async with opened(settings, keeps=False) as pool:
+        shared = new_work_dir(tmp_path)
+        own, inside = command(tmp_path, ""), command(shared, "", series="")
+        for work in (own, inside):
+            await pool.runners.expect(options, work)
+        await pool.until(2)
+        pool.runners.forget("another")
+        assert sum(each.wanted for each in pool.runners.standing()) == 2
+
+        pool.runners.forget(inside.owner.execution_id)
+        with anyio.fail_after(30):
+            while pool.ready > 1:  # noqa: ASYNC110 - nobody tells
+                await anyio.sleep(0.02)
+        pool.runners.forget(own.owner.execution_id)
+        assert sum(each.wanted for each in pool.runners.standing()) == 0
+        async with pool.reserved():
+            await anyio.wait_all_tasks_blocked()
+            assert sum(each.ready + each.starting for each in pool.runners.standing()) == 0
+
+
 async def test_one_that_nobody_has_an_input_for_ends_by_itself(pool: Pool, engine: Any) -> None:
     await pool.cold(options_of(BUSYBOX), "true")
     await pool.until(1)
