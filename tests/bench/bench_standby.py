@@ -5,7 +5,7 @@
 In one run, with a real daemon (`eyas serve`) and its durable store:
 
 - one Docker task whose container stood by, from the request to the stored result (at most 1.5 times
-  the same script as a bare process)
+  the same script as a bare process): a script that prints, and one that sends outputs
 - one that had to be started (at most 1.10 times the bare engine calls)
 - ten in sequence in one flow (at most 3 times ten bare processes, one after the other)
 - forty in one ForEach (at most 2 times forty bare processes, two at a time)
@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -39,6 +39,9 @@ import requests
 IMAGE = "python:3.11-slim"
 SCRIPT = "print(1)"
 BARE = ["/bin/sh", "-c", f"set -e\n/usr/bin/python3 -c '{SCRIPT}'"]
+SENDS = 'from kestra import Kestra; Kestra.outputs({"n": 1})'
+BARE_SENDS = ["/bin/sh", "-c", f"set -e\n/usr/bin/python3 -c '{SENDS}'"]
+SITE = Path(__file__).parents[2] / "kestra_shim" / "site"
 DOCKER = "{type: io.kestra.plugin.scripts.runner.docker.Docker, pullPolicy: IF_NOT_PRESENT}"
 TASK = f"""\
 - id: NAME
@@ -50,14 +53,17 @@ TASK = f"""\
 SUSTAINED_S = 15.0
 
 
-def task(name: str, indent: int) -> str:
+def task(name: str, indent: int, script: str = SCRIPT) -> str:
     """A task of that id."""
-    lines = TASK.replace("NAME", name).splitlines()
+    lines = (
+        TASK.replace("NAME", name).replace(f"script: {SCRIPT}", f"script: {script}").splitlines()
+    )
     return "".join(f"{' ' * indent}{line}\n" for line in lines)
 
 
 FLOWS = {
     "one": task("t", 2),
+    "sends": task("t", 2, f"'{SENDS}'"),
     "ten": "".join(task(f"t{n}", 2) for n in range(10)),
     "forty": "  - id: each\n    type: io.kestra.plugin.core.flow.ForEach\n    concurrencyLimit: 0\n"
     f"    values: {list(range(40))}\n    tasks:\n" + task("t", 6),
@@ -115,11 +121,14 @@ def daemon(folder: Path, standbys: int) -> Generator[Daemon]:
             process.wait(120)
 
 
-def bare(count: int = 1, at_a_time: int = 1) -> float:
+def bare(count: int = 1, at_a_time: int = 1, argv: Sequence[str] = BARE) -> float:
     """Milliseconds that so many bare processes take."""
+    environ = {**os.environ, "PYTHONPATH": str(SITE)} if argv is BARE_SENDS else None
 
     def spawn(_: int) -> None:
-        subprocess.run(BARE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+        subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environ, check=True
+        )
 
     begin = time.perf_counter()
     if at_a_time == 1:
@@ -251,7 +260,14 @@ def measure(rounds: int) -> list[Figure]:
                 server.ready(40)
                 return server.run("forty")
 
+            def sends() -> float:
+                server.ready(1)
+                return server.run("sends")
+
             found.append(compared("standby ready", *turns(rounds, warm, bare), 1.5))
+            server.run("sends")
+            pairs = turns(rounds, sends, lambda: bare(argv=BARE_SENDS))
+            found.append(compared("standby ready, sends outputs", *pairs, 1.5))
             server.run("ten")
             pairs = turns(max(rounds // 3, 3), ten, lambda: bare(10))
             found.append(compared("ten in sequence", *pairs, 3))
