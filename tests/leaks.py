@@ -161,25 +161,27 @@ class EngineObjects:
 
     def remember(self) -> None:
         """Take what is there now as belonging to someone else than the next test."""
-        self._known = self._present()
+        self._known = frozenset(self._present(standing_by=True))
 
     def left(self) -> list[str]:
         """One line for each thing that was not there at the last `remember()`."""
-        return sorted(self._present() - self._known)
+        found = self._present(standing_by=False)
+        return sorted(line for name, line in found.items() if name not in self._known)
 
-    def _present(self) -> frozenset[str]:
+    def _present(self, *, standing_by: bool) -> dict[str, str]:
+        """A line for each thing, by what does not change of it."""
         filters = {"label": INSTANCE_LABEL}
         containers: list[dict[str, Any]] = self._api.containers(all=True, filters=filters)
         found = {
-            f"container {container['Id'][:12]} ({container['Image']}, {container['Status']})"
-            for container in containers
-            if not _stands_by(container)
-            if self._alone or self._is_ours(container["Id"])
+            str(each["Id"]): f"container {each['Id'][:12]} ({each['Image']}, {each['Status']})"
+            for each in containers
+            if standing_by or not _stands_by(each)
+            if self._alone or self._is_ours(each["Id"])
         }
         if self._alone:
             volumes: list[dict[str, str]] | None = self._api.volumes(filters=filters)["Volumes"]
-            found |= {f"volume {volume['Name']}" for volume in volumes or ()}
-        return frozenset(found)
+            found |= {each["Name"]: f"volume {each['Name']}" for each in volumes or ()}
+        return found
 
     def _is_ours(self, container_id: str) -> bool:
         try:

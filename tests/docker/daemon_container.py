@@ -113,6 +113,8 @@ def daemon(
         (published,) = cast("dict[str, list[dict[str, str]]]", container.ports)["8080/tcp"]
         yield Daemon(container, f"http://127.0.0.1:{published['HostPort']}")
     finally:
+        # In order, so that nothing waits for its next start.
+        container.stop(timeout=40)
         container.remove(force=True, v=True)
 
 
