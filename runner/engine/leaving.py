@@ -15,6 +15,12 @@ log = structlog.get_logger()
 _AT_A_TIME = 32
 """So many attempts are cleaned up after at the same time; the next one to end waits for that."""
 
+_QUIET_S = 0.25
+"""While attempts end one after the other, those that begin have the processor..."""
+
+_PATIENCE_S = 1
+"""...but no longer than this."""
+
 _LIMIT_S = 300
 """No clean-up takes longer; each step of it has a limit of its own, too."""
 
@@ -25,6 +31,7 @@ class Leaving:
     def __init__(self, group: TaskGroup) -> None:
         self._group = group
         self._places = anyio.Semaphore(_AT_A_TIME)
+        self._last_s = 0.0
 
     async def close(self, stack: Leavings, journal: Journal) -> None:
         """Close `stack`, or have it closed soon; what it says goes into the journal."""
@@ -34,14 +41,26 @@ class Leaving:
         with anyio.CancelScope(shield=True):
             # Others have a limit, so this comes to an end.
             await self._places.acquire()
+        self._last_s = anyio.current_time()
         self._group.start_soon(self._close, stack, journal, name="clean up after an attempt")
 
     async def _close(self, stack: Leavings, journal: Journal) -> None:
         try:
+            await self._quiet()
+        finally:
             with anyio.move_on_after(_LIMIT_S, shield=True):
-                await stack.aclose()
-                await journal.flush()
+                await self._clean(stack, journal)
+            self._places.release()
+
+    async def _quiet(self) -> None:
+        """Wait until no attempt has ended for a moment."""
+        with anyio.move_on_after(_PATIENCE_S):
+            while (left_s := self._last_s + _QUIET_S - anyio.current_time()) > 0:  # noqa: ASYNC110
+                await anyio.sleep(left_s)  # nobody can tell that nothing will come
+
+    async def _clean(self, stack: Leavings, journal: Journal) -> None:
+        try:
+            await stack.aclose()
+            await journal.flush()
         except (OSError, RunnerError) as error:
             log.warning("attempt.not_cleaned_up", execution=journal.execution.id, reason=str(error))
-        finally:
-            self._places.release()
