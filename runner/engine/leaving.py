@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 
 from runner.engine.journal import Journal
 from runner.errors import RunnerError
 from runner.runners.base import Leavings
-
-log = structlog.get_logger()
 
 _AT_A_TIME = 32
 """So many attempts are cleaned up after at the same time; the next one to end waits for that."""
@@ -63,4 +60,7 @@ class Leaving:
             await stack.aclose()
             await journal.flush()
         except (OSError, RunnerError) as error:
+            import structlog  # a run that goes well should not wait for it
+
+            log = structlog.get_logger()
             log.warning("attempt.not_cleaned_up", execution=journal.execution.id, reason=str(error))

@@ -8,7 +8,7 @@ from runner.errors import NotFound
 from runner.model.execution import Execution, LogBatch, LogLine, Metric, TaskRun
 from runner.model.triggers import Consequences
 from runner.store.base import NO_CONSEQUENCES
-from runner.store.triggers import MemoryTriggers
+from runner.store.memory_triggers import MemoryTriggers
 
 
 class MemoryStore:

@@ -15,8 +15,9 @@ from runner.model.triggers import Backfill, Consequences, TriggerName, TriggerSt
 from runner.store.base import Store
 from runner.store.database import Database
 from runner.store.memory import MemoryStore
+from runner.store.memory_triggers import MemoryTriggers
 from runner.store.sqlite import SqliteStore
-from runner.store.triggers import MemoryTriggers, SqliteTriggers, TriggerStore
+from runner.store.triggers import SqliteTriggers, TriggerStore
 
 T0 = datetime(2026, 1, 20, 9, 15, 2, 1, tzinfo=UTC)
 NAME = TriggerName("company.team", "daily", "morning")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +113,13 @@ def test_testing_may_import_all_but_the_command_line() -> None:
     code = "from runner.daemon import serve\nfrom runner.cli.main import main"
 
     assert wrong_imports(code, "t.py", "testing") == ["t.py:2: testing must not import cli"]
+
+
+def test_a_run_waits_for_no_module_that_only_a_daemon_needs() -> None:
+    program = (
+        "import sys, runner.cli.run, runner.engine.engine, runner.store.memory\n"
+        "print(*{'structlog', 'sqlite3', 'aiohttp', 'aiodocker', 'watchfiles'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert (done.stdout.strip(), done.stderr) == ("", "")

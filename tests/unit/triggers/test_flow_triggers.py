@@ -22,7 +22,7 @@ from trigger_bench import (
 
 from runner.model.execution import Label, Level
 from runner.model.state import State
-from runner.store.triggers import MemoryTriggers
+from runner.store.memory_triggers import MemoryTriggers
 from runner.testing import Ended
 
 FAIL = "type: io.kestra.plugin.core.execution.Fail"

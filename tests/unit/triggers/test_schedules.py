@@ -25,7 +25,7 @@ from trigger_bench import (
 from runner.errors import Conflict, InputInvalid, NotFound
 from runner.model.execution import Label, Level
 from runner.model.state import State
-from runner.store.triggers import MemoryTriggers
+from runner.store.memory_triggers import MemoryTriggers
 from runner.testing import MemoryStore
 
 HOURLY = schedule("0 * * * *")

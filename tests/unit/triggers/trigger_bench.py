@@ -13,7 +13,7 @@ from runner.loading.flow import load
 from runner.model.flow import Flow
 from runner.model.state import State
 from runner.model.triggers import TriggerName, TriggerState
-from runner.store.triggers import MemoryTriggers
+from runner.store.memory_triggers import MemoryTriggers
 from runner.testing import Bench, Ended, MemoryStore, bench
 from runner.triggers.triggers import Triggers
 
