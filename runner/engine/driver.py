@@ -23,9 +23,7 @@ from runner.engine.flow_outputs import render_outputs
 from runner.engine.frame import Frame, Trail
 from runner.engine.groups import Groups
 from runner.engine.journal import Journal
-from runner.engine.listeners import called
 from runner.engine.pauses import Pauses
-from runner.engine.reuse import Reuse
 from runner.engine.sla import Promises
 from runner.engine.taskrun import run_task
 from runner.model.execution import Breakpoint, Label, Level, TaskRun
@@ -37,6 +35,7 @@ from runner.tasks.endings import guess
 
 if TYPE_CHECKING:
     from runner.engine.engine import Engine
+    from runner.engine.reuse import Reuse
 
 _BEFORE = (State.CREATED, State.QUEUED, State.RESTARTED)
 """States of an execution in which none of its tasks runs yet."""
@@ -142,6 +141,8 @@ class Driver:
         self.after_end = True
         frame = Frame(keeps_going=True, after=True, trail=self.root.trail)
         if self.journal.flow.listeners:
+            from runner.engine.listeners import called  # few flows have them
+
             await self.in_order(frame, called(self.engine, self.journal))
         await self.in_order(frame, self.journal.flow.after_execution)
         if self.journal.execution.closing:

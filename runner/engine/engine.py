@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import anyio.abc
@@ -27,7 +27,6 @@ from runner.engine.journal import Journal, OnState, utc_now
 from runner.engine.leaving import Leaving
 from runner.engine.live import Live
 from runner.engine.recovery import MAX_RESTARTS, recovered, types_of
-from runner.engine.reuse import Reuse
 from runner.errors import Conflict, NotFound, RunnerUnavailable
 from runner.model.execution import (
     Breakpoint,
@@ -46,9 +45,12 @@ from runner.settings import Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 from runner.store.base import Store
-from runner.store.past import Past
 from runner.store.space import Space
 from runner.tasks.host import Host
+
+if TYPE_CHECKING:
+    from runner.engine.reuse import Reuse
+    from runner.store.past import Past
 
 __all__ = ["CORRELATION", "Engine"]
 

@@ -14,13 +14,13 @@ import anyio.abc
 from runner.engine.adoption import Adopted
 from runner.engine.driver import Driver
 from runner.engine.journal import Journal
-from runner.engine.reuse import Reuse
 from runner.model.execution import Execution, Level
 from runner.model.flow import Flow
 from runner.model.state import State
 
 if TYPE_CHECKING:
     from runner.engine.engine import Engine
+    from runner.engine.reuse import Reuse
 
 
 class Live:
