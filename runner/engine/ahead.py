@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from runner.engine.context import Context
 from runner.engine.frame import Frame
@@ -12,6 +12,7 @@ from runner.errors import RunnerError
 from runner.model.execution import Level, TaskRun, new_id
 from runner.model.flow import Task
 from runner.model.state import History, State
+from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES
 from runner.tasks.modules import load
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 TASKS_AHEAD = 2
 """So many tasks after the one that begins are looked at."""
+
+_PROCESS = "io.kestra.plugin.core.runner.Process"
+_SCRIPTS = frozenset((*SCRIPT_TYPES, *COMMANDS_TYPES))
 
 
 class Ahead(Context):
@@ -47,17 +51,25 @@ class Ahead(Context):
 
 def look_ahead(driver: Driver, frame: Frame, tasks: Iterable[Task]) -> None:
     """Have those of the next tasks that can prepare something do so, once each, beside."""
-    if not driver.engine.settings.standbys:
+    settings = driver.engine.settings
+    if not settings.standbys or settings.task_runner == "process":
         return
     for task in tasks:
         key = (frame.run_id, task.id)
-        if task.disabled or key in driver.foreseen:
+        if task.disabled or key in driver.foreseen or not _may_need_container(task):
             continue
         driver.foreseen.add(key)
         registered = load(task.type)
         if registered is not None and registered.foresee is not None:
             context = Ahead(driver, frame, task)
             driver.engine.beside(_foresee, registered.foresee, context, name="look ahead")
+
+
+def _may_need_container(task: Task) -> bool:
+    """Whether it is worth a look: other tasks should cost nothing, not even their module."""
+    runner: Any = task.properties.get("taskRunner")
+    kind = cast("Mapping[str, Any]", runner).get("type") if isinstance(runner, Mapping) else None
+    return task.type in _SCRIPTS and kind != _PROCESS
 
 
 async def _foresee(work: Callable[[Context], Awaitable[None]], context: Context) -> None:
