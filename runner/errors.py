@@ -18,12 +18,13 @@ An error fills its message from typed fields; whoever shows it needs nothing els
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from runner.records import record
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@record(kw_only=True)
 class Problem:
     """One thing that is wrong with a flow, and where.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from runner.errors import SettingInvalid
+from runner.records import record
 
 INSTANCE_LABEL = "eyas.instance"
 """Label of every container and volume that Eyas makes; its value says which Eyas made it."""
@@ -53,7 +54,7 @@ def from_base64(text: str) -> str | None:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Settings:
     """Everything that can be set, with its default.
 

@@ -13,7 +13,6 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from runner.loading.flow import load
 from runner.model.execution import Execution, Label, Level, LogLine, Metric, Outputs, TaskRun
 from runner.model.flow import Flow
 from runner.model.state import State
+from runner.records import record
 from runner.runners.base import Command, Emit, Outcome, Stream, TaskRunner
 from runner.runners.registry import TaskRunners
 from runner.settings import TEMP_PREFIX, Settings
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Bench", "Ended", "FakeRunner", "FakeRunners", "MemoryStore", "bench", "run_flow"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Ended:
     """How an execution stands, and what came of it."""
 
@@ -171,7 +171,7 @@ class FakeRunners(TaskRunners):
         return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Bench:
     """An engine with some flows, everything in memory but the stored files."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -38,6 +37,7 @@ from runner.api.security import Guard
 from runner.api.services import SERVICES, NoRoom, ReadOnly, Services
 from runner.api.shapes import TENANT
 from runner.api.slow import no_slow_bodies
+from runner.records import record
 
 API = "/api/v1"
 OPENAPI = "/openapi.json"
@@ -102,7 +102,7 @@ WEBHOOKS = "/executions/webhook/"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Route:
     """One route: its method, the whole pattern of its path, and whether it may change anything."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from runner.errors import RunnerError
+from runner.records import record
 
 if TYPE_CHECKING:
     from runner.engine.engine import Engine
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runner.triggers.triggers import Triggers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Services:
     """The parts of the daemon that the API shows. `token` is what a client may present."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from runner.cli.problems import printable
 from runner.model.branches import Branch, branches_in, branches_of
 from runner.model.flow import Flow, Task, Trigger
+from runner.records import record
 
 Shape = Literal["flow", "trigger", "task", "group", "choice", "loop"]
 
@@ -33,7 +34,7 @@ _LONGEST = 60
 _RUNS_ASIDE = ("ERROR", "FINALLY", "AFTER_EXECUTION")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Box:
     """A task or trigger, or the flow itself. `about` is its type, and what it depends on most."""
 
@@ -44,7 +45,7 @@ class Box:
     disabled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arrow:
     """What comes after what; `aside`: only when something failed, or for another round."""
 
@@ -54,7 +55,7 @@ class Arrow:
     aside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Region:
     """What belongs to a flowable, in the order of the file, its own box first."""
 
@@ -70,7 +71,7 @@ class Region:
                 yield from part.boxes()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drawing:
     """The whole picture."""
 

@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import anyio.to_thread
 
 from runner.errors import FlowInvalid, RunnerError
+from runner.records import record
 from runner.runners.docker_auth import known_logins
 from runner.runners.docker_client import Engine, EngineInfo, open_engine
 from runner.runners.docker_host import find_endpoint
@@ -29,7 +29,7 @@ _DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
 _SCRIPTS = "io.kestra.plugin.scripts."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Finding:
     """One thing that was looked at. `missing` keeps flows from running, `note` may or may not."""
 

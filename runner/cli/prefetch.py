@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from runner.cli.planned import PlannedContext, script_tasks
 from runner.errors import RenderFailed, RunnerError
 from runner.model.flow import Flow, Task
+from runner.records import record
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.tasks.package_supply import PACKAGES
@@ -18,7 +19,7 @@ from runner.tasks.python_installs import AS_WRITTEN, NOT_IN_ADVANCE
 from runner.tasks.script import prepare_packages
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Prefetched:
     """What came of one task: `text` says which packages, or why not."""
 

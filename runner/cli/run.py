@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -25,6 +25,7 @@ from runner.errors import (
 from runner.model.execution import Execution, Label
 from runner.model.flow import Flow
 from runner.model.state import State
+from runner.records import record
 
 if TYPE_CHECKING:
     from anyio import Event
@@ -153,7 +154,7 @@ def run_command(
     sys.exit(anyio.run(_run, settings, flow, _Wanted(given, wanted, again), display))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Wanted:
     """What the execution begins with."""
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import click
 
 from runner.errors import FlowInvalid, Problem
+from runner.records import record
 from runner.settings import Settings
 
 INVALID = 2
 _SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checked:
     """What was found in one file; `id` and `namespace` are empty if they could not be read."""
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from runner.model.flow import Flow
+from runner.records import record
 
 LAST = "last"
 """Stands for the id of the flow's last execution."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Again:
     """What is wanted of an earlier execution: one of the three, or nothing.
 

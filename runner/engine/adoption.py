@@ -16,6 +16,7 @@ from runner.errors import RunnerUnavailable
 from runner.model.execution import Execution, Level, LogLine, Metric, TaskRun
 from runner.model.state import State
 from runner.model.times import read_instant
+from runner.records import record
 from runner.runners.intents import Intent, Left, read_intents
 from runner.runners.registry import TaskRunners
 from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES
@@ -35,7 +36,7 @@ _SCRIPTS = frozenset((*SCRIPT_TYPES, *COMMANDS_TYPES))
 Verdict = Literal["follow", "begin", "lost"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Rest:
     """What is left of one attempt that was at work.
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from runner.errors import Conflict, FlowInvalid, RenderFailed
 from runner.expr import Scope, is_truthy, render
 from runner.model.flow import Flow
+from runner.records import record
 
 _STRENGTH = ("CREATE_EXECUTION", "FAIL_EXECUTION", "BLOCK_EXECUTION")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FailedChecks:
     """The checks that failed: the strongest behavior among them, and all their messages."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from runner.expr import Scope, is_truthy, render
 from runner.model import convert
 from runner.model.execution import Execution
 from runner.model.flow import Flow, Properties
+from runner.records import record
 
 CORE = "io.kestra.plugin.core.condition."
 MULTIPLE = f"{CORE}MultipleCondition"
@@ -26,7 +26,7 @@ class ConditionFailed(RunnerError):
     """A condition cannot be evaluated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Subject:
     """What conditions are about.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -14,9 +13,10 @@ from runner.model import values
 from runner.model.execution import Outputs
 from runner.model.flow import Flow, Output
 from runner.model.texts import java_text
+from runner.records import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Rendered:
     """A flow's outputs, or why there are none; `warnings` and `error` belong into its log."""
 

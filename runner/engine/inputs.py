@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +16,7 @@ from runner.expr import Scope
 from runner.model.execution import Execution
 from runner.model.flow import Flow, Input, Task
 from runner.model.texts import java_text
+from runner.records import record
 from runner.storage.files import Storage
 from runner.tasks.hash_order import hash_ordered
 
@@ -24,7 +24,7 @@ _FILE_SCHEMES = ("kestra://", "nsfile://")
 _DISABLED = object()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Upload:
     """A file given for a FILE input: its name, and where it is or what is in it.
 
@@ -36,7 +36,7 @@ class Upload:
     move: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Resolved:
     """The inputs that an execution starts with.
 
@@ -92,7 +92,7 @@ async def resolve_inputs(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Checked:
     """An input as it would be taken: its value, or what is wrong with what was given for it.
 

@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ import structlog
 
 from runner.errors import NotFound
 from runner.loading.repository import FlowFile, Repository
+from runner.records import record
 from runner.storage.atomic import publish
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ _POLL_MS = 1000
 _RESCAN_MS = 30_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Seen:
     """What tells whether a file changed since it was read."""
 
@@ -53,7 +53,7 @@ class _Seen:
         return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Scan:
     """What a folder held: files by path below it, and the folder's own identity."""
 

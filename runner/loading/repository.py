@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import anyio
 from runner.errors import FlowInvalid, NotFound, Problem
 from runner.loading.flow import load, read_text
 from runner.model.flow import Flow
+from runner.records import record
 from runner.settings import Settings
 
 Name = tuple[str, str]
@@ -31,7 +32,7 @@ class Texts(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class FlowFile:
     """What a file of the folder holds.
 

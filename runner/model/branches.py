@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, cast
 
 from runner.model.flow import Flow, Task
+from runner.records import record
 
 Relation = Literal[
     "SEQUENTIAL", "PARALLEL", "DYNAMIC", "CHOICE", "ERROR", "FINALLY", "AFTER_EXECUTION"
@@ -20,7 +21,7 @@ _ASIDE: Mapping[str, Relation] = {"errors": "ERROR", "finally": "FINALLY"}
 _CHOICES = ("then", "else", "defaults")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Branch:
     """A list of tasks: `tasks`, `errors`, the `then` of an If, a case of a Switch...
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from runner.model.state import History, State
+from runner.records import record
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS = [first + second for first in _BASE62 for second in _BASE62]
@@ -51,7 +52,7 @@ class Level(StrEnum):
 _RANK = {level: rank for rank, level in enumerate(Level)}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Label:
     """A key and its value on a flow or an execution."""
 
@@ -59,14 +60,14 @@ class Label:
     value: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Attempt:
     """One try of a task run."""
 
     history: History
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TaskRun:
     """One task in one execution, and for a task inside a loop one value of it.
 
@@ -99,7 +100,7 @@ class TaskRun:
         return replace(self, history=self.history.moved(state, now))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TriggerCause:
     """What started an execution: the trigger's (or parent task's) id, type and variables."""
 
@@ -129,7 +130,7 @@ class Breakpoint(NamedTuple):
         return self.task_id == run.task_id and self.value in (None, run.value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Execution:
     """One run of a flow, without its task runs.
 
@@ -174,7 +175,7 @@ class Execution:
         return replace(self, history=self.history.moved(state, now))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class LogBatch:
     """Lines of an execution's log that share everything but their text.
 
@@ -194,7 +195,7 @@ class LogBatch:
     trigger_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class LogLine:
     """One stored line of an execution's log; `number` orders the lines of a store."""
 
@@ -211,7 +212,7 @@ class LogLine:
     trigger_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Metric:
     """One value that a task measured. `value` of a timer is in milliseconds.
 

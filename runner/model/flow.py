@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Any, Literal
 
 from runner.errors import Problem
 from runner.model.execution import Label, Level
+from runner.records import record
 
 Properties = Mapping[str, Any]
 """A task's own properties by name: plain YAML values, with `Task`s where the type says Task."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Line and column, counted from 1, of a node in the flow's file."""
 
@@ -22,7 +23,7 @@ class Place:
     column: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Retry:
     """When a failed task is tried again (flow-model 3.6).
 
@@ -41,7 +42,7 @@ class Retry:
     behavior: Literal["RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION"] = "RETRY_FAILED_TASK"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True, eq=False)
 class Task:
     """One task of a flow.
 
@@ -87,7 +88,7 @@ def _tasks_within(value: Any) -> Iterator[Task]:
             yield from _tasks_within(item)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True, eq=False)
 class Trigger:
     """One trigger of a flow; `type` is the canonical name, `properties` its own ones, unrendered.
 
@@ -107,7 +108,7 @@ class Trigger:
     log_level: Level | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True, eq=False)
 class Input:
     """One declared input (flow-model 2).
 
@@ -127,7 +128,7 @@ class Input:
     properties: Properties = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True, eq=False)
 class Output:
     """One declared output of a flow; `value` is unrendered."""
 
@@ -139,7 +140,7 @@ class Output:
     display_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Concurrency:
     """How many executions of the flow may run at a time, and what becomes of one more."""
 
@@ -147,7 +148,7 @@ class Concurrency:
     behavior: Literal["QUEUE", "CANCEL", "FAIL"] = "QUEUE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Sla:
     """A promise about executions; `duration` for MAX_DURATION, `assertion` for the other type."""
 
@@ -159,7 +160,7 @@ class Sla:
     labels: tuple[Label, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Check:
     """A condition that must hold for an execution to be created (flow-model 3.11)."""
 
@@ -169,7 +170,7 @@ class Check:
     behavior: Literal["BLOCK_EXECUTION", "FAIL_EXECUTION", "CREATE_EXECUTION"] = "BLOCK_EXECUTION"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True, eq=False)
 class Flow:
     """A flow that passed validation.
 

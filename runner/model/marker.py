@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal
 
 from runner.model.execution import Level
+from runner.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogEntry:
     """A log entry with a level of its own; `message` may have line breaks in it."""
 
@@ -18,7 +19,7 @@ class LogEntry:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class MetricEntry:
     """One measured value. `value` of a timer is in whole milliseconds.
 
@@ -39,7 +40,7 @@ class MetricEntry:
         return self.type, self.name, tags
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Marker:
     """The content of one marker line; all fields are empty for a line that is not valid.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from runner.records import record
 
 
 class State(StrEnum):
@@ -52,7 +53,7 @@ _TERMINAL = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Change:
     """The moment at which a state was entered."""
 
@@ -60,7 +61,7 @@ class Change:
     date: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class History:
     """The states a thing went through, oldest first; never empty."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from runner.model.execution import Execution, Label
+from runner.records import record
 
 
 class TriggerName(NamedTuple):
@@ -18,7 +19,7 @@ class TriggerName(NamedTuple):
     trigger_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Backfill:
     """A range of past dates for which a schedule makes executions, one after the other.
 
@@ -34,7 +35,7 @@ class Backfill:
     labels: tuple[Label, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TriggerState:
     """Where a trigger stands.
 
@@ -56,7 +57,7 @@ class TriggerState:
     met: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Window:
     """Which conditions of a Flow trigger were met between `start` and `end`, and by what.
 
@@ -70,7 +71,7 @@ class Window:
     met: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Consequences:
     """What follows from an execution's change of state. It is stored together with the change.
 

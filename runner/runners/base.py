@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from runner.records import record
 
 if TYPE_CHECKING:
     from runner.runners.docker_standby import Standby
@@ -25,7 +27,7 @@ Emit = Callable[[Stream, bytes], Awaitable[None]]
 """Takes a chunk of output, as it came; awaiting it slows the command down (back-pressure)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Owner:
     """Whose command it is; becomes the `kestra.io/*` labels of a container."""
 
@@ -37,7 +39,7 @@ class Owner:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ReadOnly:
     """A folder of this machine that a command reads.
 
@@ -60,7 +62,7 @@ class Leavings(AsyncExitStack):
     takes_time = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Command:
     """A command line, its environment and the folder it runs in.
 
@@ -96,7 +98,7 @@ class Command:
     standby: Standby | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Outcome:
     """How a command ended.
 
@@ -115,7 +117,7 @@ class Outcome:
     markers: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class PullProgress:
     """How far the pull of an image has come.
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.records import record
 from runner.runners.base import Command
 from runner.settings import KEEP_LABEL, TEMP_PREFIX
 
 _INTENT, _STARTING, _STARTED = "intent", "starting", "started"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Intent:
     """One container that was to be made, or process that was to be started.
 
@@ -40,7 +40,7 @@ class Intent:
     started: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Left:
     """A container that an earlier Eyas has left: what it was for, and what the engine says.
 

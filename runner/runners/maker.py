@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from secrets import token_hex
 
+from runner.records import record
 from runner.settings import INSTANCE_LABEL
 
 START_LABEL = "eyas.start"
@@ -15,7 +16,7 @@ RUN_LABEL = "eyas.run"
 """Label whose value is different for every container, so that a lost answer can be made up for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Maker:
     """One start of one Eyas. `instance` names the Eyas, for all its starts.
 

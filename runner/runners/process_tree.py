@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from runner.records import record
 
 _PROC = Path("/proc")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Process:
     """A running process. A pid is used again one day; the pair with its start time never is."""
 

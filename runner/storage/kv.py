@@ -6,13 +6,13 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from runner.errors import Conflict, InputInvalid, NotFound
+from runner.records import record
 from runner.storage.atomic import publish
 
 _KEY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
@@ -32,7 +32,7 @@ class KvType(StrEnum):
     JSON = "JSON"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Entry:
     """A key with its value: JSON-like, and text for dates, date-times and durations.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from runner.model.execution import Execution, Label, Level, Outputs, TaskRun
 from runner.model.flow import Flow, Task
 from runner.model.state import State
+from runner.records import record
 from runner.runners.base import Command, Leavings, Outcome, TaskRunner
 from runner.runners.intents import Left
 from runner.runners.registry import TaskRunners
@@ -19,7 +20,7 @@ from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Executed:
     """What came of a command that a task ran: its ending, and the outputs that it sent."""
 
@@ -27,7 +28,7 @@ class Executed:
     vars: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Result:
     """What a task gives back: its outputs, and the state it ends in.
 
@@ -135,7 +136,7 @@ class RunContext(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Group:
     """Tasks that run one after the other, beside other groups of the same flowable.
 
@@ -148,7 +149,7 @@ class Group:
     after: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Child:
     """An execution that a task starts (Subflow, ForEachItem); values are rendered already.
 
@@ -166,7 +167,7 @@ class Child:
     number: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Finished:
     """An execution that ended, and what it gives the task that started it.
 
@@ -178,7 +179,7 @@ class Finished:
     output_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Resumption:
     """Why a pause is over; `inputs` are what the person gave who resumed it."""
 

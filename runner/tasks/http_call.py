@@ -6,7 +6,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -20,6 +20,7 @@ from runner.expr import to_json
 from runner.model import convert
 from runner.model.catalog import type_expression
 from runner.model.uris import check_uri
+from runner.records import record
 from runner.runners.properties import PropertyReader
 
 MAX_REDIRECTS = 50
@@ -30,7 +31,7 @@ Files = Callable[[str], Path]
 """Gives the stored file of a `kestra://` URI."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Call:
     """A request and how to make it. `form` wins over `body`; `multipart` says how it is sent."""
 

@@ -7,10 +7,11 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from runner.errors import TaskFailed
+from runner.records import record
 from runner.tasks.python_tools import Tools
 
 _ELF = b"\x7fELF"
@@ -24,7 +25,7 @@ for line in (sys.executable, sys.prefix, paths["purelib"], identity):
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Interpreter:
     """A Python: what it says of itself. `site` is where it keeps installed packages."""
 

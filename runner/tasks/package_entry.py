@@ -7,11 +7,12 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runner.records import record
 from runner.runners.base import ReadOnly
 
 MANIFEST = "manifest.json"
@@ -30,7 +31,7 @@ _BYTECODE = "__pycache__"
 _READ_ONLY_MODE = 0o555
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Manifest:
     """What is known of a set.
 
@@ -62,7 +63,7 @@ class Manifest:
         return self.created.strftime("%Y-%m-%d %H:%M UTC")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """A set that is there; `folder` holds it."""
 

@@ -7,9 +7,11 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from runner.records import record
 
 if TYPE_CHECKING:
     from runner.runners.docker_options import DockerOptions
@@ -35,7 +37,7 @@ _EXACT = r"[^=<>!~;@]+(==[^*=<>!~,]+|===.+)(;.*)?"
 _PASSWORD = r"://[^/\s@]+@"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Image:
     """The image that a set is made for and in. `id` is its digest, `name` what people call it."""
 
@@ -60,7 +62,7 @@ class Image:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Recipe:
     """How a set is made.
 

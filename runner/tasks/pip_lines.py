@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from runner.records import record
 from runner.tasks.package_recipe import is_exact
 
 _PIP = re.compile(r"pip(3(\.\d+)?)?")
@@ -57,7 +57,7 @@ _OTHER_PYTHON = re.compile(r"PYTHON(?:PATH|HOME|SAFEPATH|NOUSERSITE)|\bpython[\d
 _LONGEST_FILE_BYTES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Install:
     """One installation: `words` of its command, the `files` of requirements that it names.
 

@@ -7,12 +7,12 @@ import shlex
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.model.execution import Level
+from runner.records import record
 from runner.tasks.context import RunContext
 from runner.tasks.script_lines import chosen, is_shell, search_path
 from runner.tasks.script_programs import Programs
@@ -88,7 +88,7 @@ def began(ctx: RunContext) -> datetime | None:
     return ctx.execution.history.start if ctx.settings.refresh else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Line:
     """The command that runs a script file without installed packages.
 

@@ -7,12 +7,13 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import anyio.to_thread
 
+from runner.records import record
 from runner.tasks.globs import below
 from runner.tasks.interpreters import Interpreter, configurations
 from runner.tasks.package_entry import Entry
@@ -30,7 +31,7 @@ from runner.tasks.script_lines import search_path
 from runner.tasks.script_programs import Programs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Dependencies:
     """The packages that one attempt needs.
 

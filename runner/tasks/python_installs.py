@@ -6,13 +6,14 @@ import os
 import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import anyio.to_thread
 
 from runner.errors import RunnerError
+from runner.records import record
 from runner.runners.base import ReadOnly
 from runner.tasks.interpreters import Interpreter, configurations, interpreter_at, is_pyenv
 from runner.tasks.package_entry import START, Entry
@@ -26,7 +27,7 @@ NOT_IN_ADVANCE, AS_WRITTEN = "Not installed in advance", "Installed as it is wri
 """How the lines of a log begin that say why `beforeCommands` are run as they are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Installs:
     """The `beforeCommands` of one attempt, and `rest`, all that runs after them.
 

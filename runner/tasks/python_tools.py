@@ -8,12 +8,13 @@ import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import RunnerUnavailable
 from runner.model.execution import Level
+from runner.records import record
 from runner.runners.base import Command, Owner, Stream, TaskRunner
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
@@ -27,7 +28,7 @@ _KEPT_LINES = 20
 _KEPT_OUTPUT_CHARS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Done:
     """How a tool ended: its status, what it wrote to stdout, and its last lines for people."""
 
@@ -36,7 +37,7 @@ class Done:
     last: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Around:
     """What tools are run with: whose they are, and where their lines go."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from runner.model.execution import Outputs
+from runner.records import record
 from runner.tasks.context import FlowContext, Result, RunContext
 
 Work = Callable[[RunContext], Awaitable[Result | None]]
@@ -34,7 +34,7 @@ class Kind(Enum):
     """Starts executions of other flows; not submitted, has no timeout."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Registered:
     """A task type's way of running and the function that does it.
 

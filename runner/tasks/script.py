@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from runner.failpoints import failpoint
 from runner.model.convert import json_text
 from runner.model.execution import Level, Outputs, new_id
 from runner.model.texts import without_nulls
+from runner.records import record
 from runner.runners.base import Command, Outcome, Owner, ReadOnly
 from runner.runners.work_dirs import make_folder
 from runner.tasks.context import Executed, Result, RunContext
@@ -134,7 +134,7 @@ async def _begin(ctx: RunContext, folder: Path, standby: Standby | None) -> _Att
     return _Attempt(ctx, name, language, place, folder, output, more, standby)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Attempt:
     """One attempt: where it runs, in which folder. `more` are variables of its rendering.
 

@@ -9,7 +9,6 @@ import random
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ import anyio.to_thread
 
 from runner.errors import TaskFailed
 from runner.model.execution import Level
+from runner.records import record
 from runner.runners.properties import plain
 from runner.runners.work_dirs import make_folder
 from runner.tasks.context import RunContext
@@ -27,7 +27,7 @@ _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _NOT_IN_URI = re.compile(r'[\x00-\x20"<>\\^`{|}\[\]\x7f]')
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Given:
     """One file to be put into the working folder: its path there and its text, or its source."""
 

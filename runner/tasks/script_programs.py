@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from runner.records import record
 from runner.runners.base import ReadOnly
 from runner.tasks.context import RunContext
 from runner.tasks.languages import LANGUAGES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Programs:
     """`line` gives the command that runs a script file, for an interpreter that reads it.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from runner.errors import TaskFailed
 from runner.model.execution import Level
+from runner.records import record
 from runner.runners.base import TaskRunner
 from runner.tasks.context import RunContext
 
@@ -18,7 +19,7 @@ _PROCESS = "io.kestra.plugin.core.runner.Process"
 _DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Where a script runs. `docker` None: as a process of this machine.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
@@ -12,11 +11,12 @@ from typing import BinaryIO
 from runner.errors import TaskFailed
 from runner.expr import javaregex
 from runner.expr.faults import Fault
+from runner.records import record
 
 _MOST_OPEN_FILES = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Cut:
     """How a file is cut; the first of `bytes`, `partitions`, `rows` and `pattern` that is set.
 

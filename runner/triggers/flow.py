@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -21,6 +20,7 @@ from runner.model.execution import Execution, Label, Level, TaskRun, TriggerCaus
 from runner.model.flow import Flow, Properties, Trigger
 from runner.model.state import State
 from runner.model.triggers import Consequences, TriggerName
+from runner.records import record
 from runner.triggers.gathering import Gathering
 from runner.triggers.scope import nested, rendered_labels, scope_of_cause, stable_id
 from runner.triggers.windows import Preconditions, preconditions_of
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 FLOW = "io.kestra.plugin.core.trigger.Flow"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Listener:
     """A Flow trigger in service. `states` are those of others that it looks at."""
 

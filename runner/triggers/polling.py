@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from runner.model.state import State
 from runner.model.texts import java_text
 from runner.model.times import instant_text
 from runner.model.triggers import TriggerName, TriggerState
+from runner.records import record
 from runner.store.memory import MemoryStore
 from runner.triggers.scope import journal_before, rendered_labels, scope_of_trigger
 from runner.triggers.states import States
@@ -33,7 +33,7 @@ _MINUTE = timedelta(minutes=1)
 _LONGEST_WAIT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Way:
     """How triggers of a type look: with a task of which type, given which properties of theirs."""
 
@@ -55,7 +55,7 @@ WAYS: Mapping[str, Way] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Looked:
     """What a look found: how the task ended, what it gave, and why it failed if it did."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, cast
 
@@ -24,6 +23,7 @@ from runner.model import convert
 from runner.model.execution import Label, TriggerCause
 from runner.model.flow import Flow, Properties, Trigger
 from runner.model.triggers import Backfill, TriggerName
+from runner.records import record
 from runner.triggers.calendars import Calendar, Cron, Dates
 from runner.triggers.scope import journal_before, rendered_labels, scope_of_trigger
 from runner.triggers.zones import zone, zoned_text
@@ -35,7 +35,7 @@ MOST_LOOKED_AT = 5_000
 """So many dates that fail the conditions are passed over at a time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True, eq=False)
 class Schedule:
     """A trigger of type Schedule or ScheduleOnDates in service.
 

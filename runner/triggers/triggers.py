@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from runner.errors import Conflict, InputInvalid, NotFound
 from runner.model.execution import Execution, Label, TaskRun
 from runner.model.flow import Flow, Trigger
 from runner.model.triggers import Backfill, Consequences, TriggerName, TriggerState
+from runner.records import record
 from runner.settings import Settings
 from runner.store.triggers import TriggerStore
 from runner.triggers.flow import FlowTriggers
@@ -32,7 +33,7 @@ from runner.triggers.zones import local_zone
 _TICK = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TriggerView:
     """A trigger in service and where it stands."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from runner.model.execution import Execution, TriggerCause
 from runner.model.flow import Flow, Trigger
 from runner.model.jsons import read_json
 from runner.model.triggers import TriggerName
+from runner.records import record
 from runner.triggers.scope import journal_before, rendered_labels, scope_of_trigger
 
 log = structlog.get_logger()
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 WEBHOOK = "io.kestra.plugin.core.trigger.Webhook"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class WebhookRequest:
     """A call: its body as it came, and headers and query parameters with all their values."""
 
@@ -35,7 +36,7 @@ class WebhookRequest:
     parameters: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class WebhookAnswer:
     """What a call led to.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
 
@@ -19,6 +18,7 @@ from runner.engine.conditions import (
 from runner.expr import is_truthy, render
 from runner.model.execution import Execution
 from runner.model.flow import Properties, Trigger
+from runner.records import record
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
@@ -26,7 +26,7 @@ _DAY = timedelta(days=1)
 Test = Callable[[Subject], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Preconditions:
     """Conditions by name, `needed` of which must be met within the time that `window` describes.
 

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAYERS: list[str] = [
     *(
+        "records",
         "errors",
         "failpoints",
         "settings",
