@@ -9,8 +9,11 @@ from runner.engine.journal import Journal
 from runner.errors import RunnerError
 from runner.runners.base import Leavings
 
-_AT_A_TIME = 32
-"""So many attempts are cleaned up after at the same time; the next one to end waits for that."""
+_AT_A_TIME = 64
+"""So many attempts wait for that or are cleaned up after; the next one to end waits for one."""
+
+_CLEANING = 8
+"""So many are cleaned up after at the same time."""
 
 _QUIET_S = 0.25
 """While attempts end one after the other, those that begin have the processor..."""
@@ -28,6 +31,7 @@ class Leaving:
     def __init__(self, group: TaskGroup) -> None:
         self._group = group
         self._places = anyio.Semaphore(_AT_A_TIME)
+        self._cleaning = anyio.Semaphore(_CLEANING)
         self._last_s = 0.0
 
     async def close(self, stack: Leavings, journal: Journal) -> None:
@@ -46,7 +50,8 @@ class Leaving:
             await self._quiet()
         finally:
             with anyio.move_on_after(_LIMIT_S, shield=True):
-                await self._clean(stack, journal)
+                async with self._cleaning:
+                    await self._clean(stack, journal)
             self._places.release()
 
     async def _quiet(self) -> None:

@@ -41,7 +41,10 @@ BURST_S = 2
 """So many containers stand by as were used within this time at the most."""
 
 QUIET_S = 0.25
-"""While tasks begin one after the other and some stand by, no more are started."""
+"""While tasks begin one after the other, containers that none is expected for are not started..."""
+
+PATIENCE_S = 1
+"""...unless they have been lacking for so long."""
 
 STARTING = 2
 """How many containers are started at the same time."""
@@ -132,6 +135,10 @@ class _Kind:
             self.expected.popleft()
         return len(self.expected)
 
+    def is_awaited(self, now: float) -> bool:
+        """Whether more tasks are expected than there will be containers."""
+        return len(self.ready) + self.starting < self.awaited(now)
+
     def peak(self, now: float) -> int:
         """How many were used at about the same time, lately."""
         while self.peaks and self.peaks[0][0] < now - MAX_AGE_S:
@@ -159,6 +166,11 @@ class Standbys:
         self._limit = limit_of(settings)
         if self._limit:
             group.start_soon(self._refill, name="standby containers")
+
+    @property
+    def any_may_wait(self) -> bool:
+        """Whether the setting and the machine's memory allow containers that only wait."""
+        return self._limit > 0
 
     async def reserve(self, series: str) -> Standby | None:
         """A container for the next task of `series`, as the last one was; None if there is none."""
@@ -253,6 +265,7 @@ class Standbys:
                 continue
             if kind.expected:
                 kind.expected.popleft()
+            self._last_use = anyio.current_time()
             self._wake.set()
             # Whether the tag still means this image is known when the command is put together.
             kind.host.images.look(kind.recipe.image.name)
@@ -281,9 +294,15 @@ class Standbys:
         while True:
             await self._wake.wait()
             self._wake = anyio.Event()
+            patient_until = anyio.current_time() + PATIENCE_S
             while (kind := self._lacking()) is not None:
-                if kind.ready and anyio.current_time() < self._last_use + QUIET_S:
-                    await anyio.sleep(QUIET_S)
+                now = anyio.current_time()
+                quiet_from = min(self._last_use + QUIET_S, patient_until)
+                if now < quiet_from and not kind.is_awaited(now):
+                    # One may be awaited meanwhile.
+                    with anyio.move_on_after(quiet_from - now):
+                        await self._wake.wait()
+                    self._wake = anyio.Event()
                     continue
                 await self._places.acquire()
                 kind.starting += 1
