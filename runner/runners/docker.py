@@ -20,6 +20,7 @@ from runner.runners.docker_client import Attached, Engine, EngineError, EngineIn
 from runner.runners.docker_container import Container, Ended, engine_back, remove
 from runner.runners.docker_entry import UNUSED_STATUS, EndMarks, Entry
 from runner.runners.docker_files import SHIM_SITE, SIDE_FILE, Files, may_share, owner_of
+from runner.runners.docker_hold import Hold
 from runner.runners.docker_images import Image, Images
 from runner.runners.docker_left import says_unused
 from runner.runners.docker_options import DockerOptions
@@ -379,7 +380,9 @@ class DockerRunner:
         engine, side, command = job.host.engine, standby.place.side, job.command
         files = job.files(side)
         note(side.outer, command, standby.run, self._options.host)
-        entry = job.entry.files(standby.run, job.env, list(job.recipe.image.env))
+        standby.hold = Hold.of(side) if self._may_hold(job) else None
+        held = standby.hold is not None
+        entry = job.entry.files(standby.run, job.env, list(job.recipe.image.env), held=held)
         await files.put_in(engine, standby.id, entry)
         begun = _Begun(False, self._handing_over)
         standby.stays = begun.stays
@@ -393,7 +396,7 @@ class DockerRunner:
             failpoint("container.started")
             note_started(side.outer)
 
-        container = Container(engine, standby.id, self._warn)
+        container = Container(engine, standby.id, self._warn, standby.let_go)
         try:
             outcome = await self._follow(job, container, standby.attached, side, output, begin)
             if outcome.exit_code == UNUSED_STATUS and output.status is None:
@@ -405,6 +408,15 @@ class DockerRunner:
             begun.value = False
             forget(side.outer)
             raise
+
+    def _may_hold(self, job: _Job) -> bool:
+        """Whether a container may stay as it is for a moment after its command has ended.
+
+        Not if what the command tells of its end is not enough, nor where none may wait.
+        """
+        command, recipe = job.command, job.recipe
+        waits = command.leaving is not None and job.host.standbys.any_may_wait
+        return waits and recipe.files.shared and job.options.memory is None
 
     async def _follow(
         self,

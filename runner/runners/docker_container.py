@@ -14,6 +14,7 @@ import anyio
 from runner.errors import RunnerUnavailable
 from runner.failpoints import failpoint
 from runner.runners.docker_client import Engine, EngineError, EngineGone
+from runner.runners.docker_entry import SIGNALLED
 from runner.runners.docker_output import Output
 from runner.runners.maker import RUN_LABEL
 
@@ -21,11 +22,8 @@ CLEANUP_LIMIT = timedelta(seconds=60)
 SECOND_OPINION_S = 15
 """How often a container that `wait` says nothing about is looked at (reliability B10)."""
 
-_SOON_S = 1
-"""A command that ends sooner is not waited for with a call of its own."""
-
-_SIGNALLED = 128
-"""An exit status from here on may be the work of a signal."""
+_SOON_S = 2
+"""A command that ends sooner is not waited for with a call of its own, and may be held."""
 
 _LOOKUP_PAUSES_S = (0, 0.2, 1)
 _REMOVE_PAUSES_S = (0.2, 0.5, 1, 2, 4)
@@ -50,18 +48,28 @@ class Ended:
 
 def _enough(status: int | None, memory_limited: bool) -> Ended | None:
     """The end of a command that told `status`, if the engine could not say more about it."""
-    if status is None or status >= _SIGNALLED or memory_limited:
+    if status is None or status >= SIGNALLED or memory_limited:
         return None
     return Ended(exit_code=status, reported=True)
 
 
 class Container:
-    """A container that was made; `id` is known to the engine."""
+    """A container that was made; `id` is known to the engine.
 
-    def __init__(self, engine: Engine, id_: str, warn: Callable[[str], None]) -> None:
+    `let_go` has its first process end where it is held at its end.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        id_: str,
+        warn: Callable[[str], None],
+        let_go: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self.id = id_
         self._warn = warn
+        self._let_go = let_go
 
     async def start(self) -> None:
         """Start it. If the answer was lost, `ending` finds out whether it runs."""
@@ -88,6 +96,8 @@ class Container:
                     await self._catch_up(output)
                 ended = await self._told(output, memory_limited)
                 if ended is None:
+                    # What it told may have got lost, and the engine tells of its end alone.
+                    self._let_go()
                     ended = await self._wait_or_told(output, memory_limited)
                 return replace(ended, engine_lost=lost)
             except EngineGone as error:

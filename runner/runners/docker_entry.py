@@ -28,8 +28,14 @@ UNUSED = "unused"
 UNUSED_STATUS = 125
 """The exit status of such a shell; a command may have the same."""
 
+HOLD = "hold"
+"""Pipe in the private folder that keeps the shell from its end, where there is one."""
+
 BEGIN = b"\n"
 """What to write to the shell's input when everything is in place."""
+
+SIGNALLED = 128
+"""An exit status from here on may be the work of a signal."""
 
 _SHELLS = frozenset(("sh", "bash", "dash", "ash"))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -88,10 +94,24 @@ _DONE = f"""\
 set +eu
 . {SIDE}/streams
 {_IDENTIFY}\
+eyas_told=
 eyas_id=none; eyas_of 2
-[ "$eyas_id" != "$eyas_err" ] || echo "MARK $eyas_status" >&2
+[ "$eyas_id" != "$eyas_err" ] || {{ echo "MARK $eyas_status" >&2 && eyas_told=1; }}
 eyas_id=none; eyas_of 1
-[ "$eyas_id" != "$eyas_out" ] || echo "MARK $eyas_status"
+[ "$eyas_id" != "$eyas_out" ] || {{ echo "MARK $eyas_status" && eyas_told=1$eyas_told; }}
+"""
+
+_HELD = f"""\
+[ "$$ $eyas_told" != "1 11" ] || [ "$eyas_status" -ge {SIGNALLED} ] || {{
+    exec >/dev/null 2>&1
+    kill -9 -1
+    exec 3<>{SIDE}/{HOLD} 4<{SIDE}/{HOLD} 3>&-
+    read -r eyas_line <&4
+}}
+"""
+"""Only process 1 of a container may end all others: they are those that its own end would end.
+
+An end of a pipe is opened at once if the other is open, and without it nothing is waited for.
 """
 
 
@@ -130,10 +150,13 @@ class Entry:
         """The command line of the container, whatever its task will be."""
         return waiting_line(self.shell)
 
-    def files(self, token: str, env: Mapping[str, str], kept: Sequence[str]) -> Mapping[str, bytes]:
+    def files(
+        self, token: str, env: Mapping[str, str], kept: Sequence[str], *, held: bool = False
+    ) -> Mapping[str, bytes]:
         """The files to have in the private folder before `BEGIN`, by their names.
 
-        `token` is in the marks. `kept` are variables that the image sets itself.
+        `token` is in the marks. `kept` are variables that the image sets itself. `held`: when it
+        has told its end, the shell waits for what holds it (`HOLD`).
         """
         script, *rest = self.arguments
         dropped = [name for name in _OF_SHELLS if name not in kept]
@@ -144,7 +167,7 @@ class Entry:
             lines = ["{", *lines, "} 2>/dev/null"]
         words = [self.shell, "-c", f"{_SOURCED}{script}", *rest]
         lines.append(f"exec {shlex.join(words)} 0<>/dev/null")
-        done = _DONE.replace("MARK", f"{_mark(token)}")
+        done = _DONE.replace("MARK", f"{_mark(token)}") + (_HELD if held else "")
         end = _BASH_TRAP if self.shell.rpartition("/")[2] == "bash" else _TRAP
         texts = {"start": "\n".join(lines) + "\n", "end": end, "done": done}
         return {name: text.encode("utf-8", "surrogateescape") for name, text in texts.items()}

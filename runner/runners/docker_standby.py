@@ -15,12 +15,17 @@ from typing import Any
 
 import anyio
 
+from runner.errors import RunnerUnavailable
 from runner.runners.docker_client import Attached, Engine, EngineGone, NotBegun, is_open
 from runner.runners.docker_container import made
 from runner.runners.docker_entry import BEGIN
+from runner.runners.docker_hold import Hold
 from runner.runners.docker_recipe import Recipe
 from runner.runners.maker import RUN_LABEL
 from runner.runners.side_file import SideFolder
+
+_END_S = 2
+"""A shell that is let go ends at once; an engine may be slow to tell."""
 
 Sources = tuple[tuple[str, int, int], ...]
 """The folders of this machine that a container has mounted, each with its device and number."""
@@ -40,8 +45,9 @@ class Standby:
 
     `kind` is that of its recipe, `run` the value of its label `eyas.run`, `since` the time it was
     started (`anyio.current_time`). `taken`: a task has it, and its working directory. `gone`: it
-    ended without having had a command. `stays` tells, when it is closed, whether it is left as it
-    is. `stack` closes it and removes what was made for it.
+    ended without having had a command. `begun`: it has its command; `hold` keeps it as it is when
+    that has ended. `stays` tells, when it is closed, whether it is left as it is. `stack` closes it
+    and removes what was made for it.
     """
 
     kind: str
@@ -53,6 +59,8 @@ class Standby:
     since: float
     taken: bool = False
     gone: bool = False
+    begun: bool = False
+    hold: Hold | None = None
     stays: Callable[[], bool] = lambda: False
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -60,6 +68,20 @@ class Standby:
     def is_whole(self) -> bool:
         """Whether what it has mounted is what is there now."""
         return self.sources == _sources(name for name, _, _ in self.sources)
+
+    def let_go(self) -> None:
+        """Have the first process end when its command has, if it was held."""
+        if self.hold is not None:
+            self.hold.let_go()
+
+    async def end(self, engine: Engine) -> None:
+        """Wait for the end of a first process that was held: it has its own exit status then."""
+        if self.hold is None or not self.hold.is_held or self.stays():
+            return
+        self.hold.let_go()
+        if self.begun:
+            with suppress(RunnerUnavailable):
+                await engine.wait(self.id)
 
     async def begin(self) -> None:
         """Have the first process take its command, whose files must be in place.
@@ -69,6 +91,7 @@ class Standby:
         """
         if not is_open(self.attached):
             raise NotBegun(f"Container {self.id[:12]} ended before it had its command")
+        self.begun = True
         # The line may have come there: how the container ends says the rest.
         with suppress(OSError):
             await self.attached.write_in(BEGIN)
@@ -128,7 +151,11 @@ async def standing_by(
             sources=_sources(each["Source"] for each in mounts if each["Type"] == "bind"),
             since=anyio.current_time(),
         )
-        yield standby
+        try:
+            yield standby
+        finally:
+            with anyio.move_on_after(_END_S, shield=True):
+                await standby.end(engine)
 
 
 @asynccontextmanager

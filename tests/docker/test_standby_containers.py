@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import docker
 import pytest
 
 from runner.errors import RunnerUnavailable
-from runner.runners.base import Command, Outcome, Owner, ReadOnly, Stream
+from runner.runners.base import Command, Leavings, Outcome, Owner, ReadOnly, Stream
 from runner.runners.docker_client import is_open
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_standby import Standby
@@ -93,7 +95,8 @@ class Pool:
             await self.cold(options, "true", **more)
         await self.until(1)
         printed = Printed()
-        async with self.reserved() as standby:
+        async with self.reserved() as standby, Leavings() as leaving:
+            more = {"leaving": leaving, **more}
             work = command(standby.place.workdir, *lines, standby=standby, **more)
             outcome = await self.runners.docker(options).run(work, printed)
             return outcome, printed, standby
@@ -238,6 +241,7 @@ ENDINGS: Sequence[tuple[str, int]] = [
     ("(sleep 0.2; echo late) & echo begun; exit 0", 0),
     ("IFS=x; echo() { :; }; exit 11", 11),
     ("IFS=x; readonly IFS; exit 12", 12),
+    ("echo() { :; }; command() { :; }; kill() { :; }; exit 14", 14),
     ("for name in HUP PIPE TERM USR1; do kill -$name $$; done; echo alive; exit 13", 13),
 ]
 
@@ -255,6 +259,78 @@ async def test_every_ending_is_the_same(pool: Pool, shell: str) -> None:
         assert (line, as_started.exit_code) == (line, code)
         assert (line, warm_printed.out) == (line, printed.out)
         assert (line, warm_printed.words()) == (line, printed.words())
+
+
+HELD = """
+(while :; do date >again; sleep 0.01; done) &
+until [ -s again ]; do :; done
+exit 7
+"""
+
+
+@pytest.mark.parametrize(
+    ("image", "shell"),
+    [(BUSYBOX, "/bin/sh"), (PYTHON, "/bin/sh"), (PYTHON, "/bin/bash"), (ALPINE_LIKE, "/bin/sh")],
+)
+async def test_a_container_is_taken_apart_when_there_is_time(
+    pool: Pool, engine: Any, image: str, shell: str
+) -> None:
+    await pool.cold(options_of(image), "true", shell=shell)
+    await pool.until(1)
+    async with pool.reserved() as standby:
+        container = engine.containers.get(standby.id)
+        async with Leavings() as leaving:
+            work = command(
+                standby.place.workdir, HELD, standby=standby, leaving=leaving, shell=shell
+            )
+            outcome = await pool.runners.docker(options_of(image)).run(work, Printed())
+            assert outcome.exit_code == 7
+            # Its processes have ended, as they would with it; the shell has not.
+            container.reload()
+            assert container.status == "running"
+            with anyio.fail_after(10):
+                while len(container.top()["Processes"]) > 1:  # noqa: ASYNC110 - nobody tells
+                    await anyio.sleep(0.01)
+        # Nobody holds it any more: as when Eyas is killed.
+        standby.let_go()
+        assert (await anyio.to_thread.run_sync(container.wait))["StatusCode"] == 7
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"memory": 64 * 1024**2, "memory_swap": 64 * 1024**2}, "exit 7"),
+        ({}, "exit 137"),
+        ({}, "exec sh -c 'exit 7'"),
+        ({}, "exec >written; exit 7"),
+    ],
+)
+async def test_an_end_that_the_engine_has_to_tell_is_not_delayed(
+    pool: Pool, engine: Any, more: dict[str, Any], line: str
+) -> None:
+    options = options_of(PYTHON, **more)
+    await pool.cold(options, "true")
+    await pool.until(1)
+    async with pool.reserved() as standby, Leavings() as leaving:
+        work = command(standby.place.workdir, line, standby=standby, leaving=leaving)
+        await pool.runners.docker(options).run(work, Printed())
+
+        assert engine.api.inspect_container(standby.id)["State"]["Status"] == "exited"
+
+
+async def test_the_engine_keeps_the_status_of_a_container_that_was_held(
+    pool: Pool, engine: Any
+) -> None:
+    since = int(time.time())
+    _, _, standby = await pool.warm(options_of(BUSYBOX), "exit 7")
+    events = engine.events(
+        since=since,
+        until=int(time.time()) + 1,
+        decode=True,
+        filters={"container": standby.id, "event": "die"},
+    )
+
+    assert [each["Actor"]["Attributes"]["exitCode"] for each in events] == ["7"]
 
 
 async def test_a_container_is_used_once_and_gone_afterwards(pool: Pool, engine: Any) -> None:

@@ -1,0 +1,59 @@
+"""Keeping the container of a command that has ended as it is, until there is time for its end.
+
+An engine takes a container apart with more work than a short command is. While its tasks follow
+each other closely, that work would take the processor from them. So the shell that was the command
+ends all other processes, as its own end would, and waits: for us to let it go, or to be gone.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from runner.runners.docker_entry import HOLD
+from runner.runners.side_file import SideFolder
+
+
+class Hold:
+    """Holds the shell of one container at its end, from now until it is let go.
+
+    It is a pipe of which we have an end: when ours is closed, also by our death, the shell's
+    reading comes to its end.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    @classmethod
+    def of(cls, side: SideFolder) -> Hold | None:
+        """A hold by a pipe in a mounted private folder; None if there cannot be one."""
+        path = side.path / HOLD
+        try:
+            os.mkfifo(path)
+            # What runs in the container already may have put something else in its place.
+            flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+            found = cls(os.open(path, flags))
+        except OSError:
+            return None
+        if not found._open_to_all():
+            found.let_go()
+            return None
+        return found
+
+    def _open_to_all(self) -> bool:
+        """Let any user of a container use the pipe; False if it is none."""
+        is_pipe = stat.S_ISFIFO(os.fstat(self._handle).st_mode)
+        if is_pipe:
+            os.fchmod(self._handle, 0o666)
+        return is_pipe
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the shell was not let go yet."""
+        return self._handle >= 0
+
+    def let_go(self) -> None:
+        """Have the shell end, now or as soon as it comes there; once is enough."""
+        if self.is_held:
+            os.close(self._handle)
+            self._handle = -1
