@@ -58,7 +58,7 @@ def test_the_wheel_gives_the_command_and_the_license(wheel: Path) -> None:
         commands = archive.read(info["entry_points.txt"]).decode()
         metadata = archive.read(info["METADATA"]).decode()
 
-    assert "eyas = runner.cli.main:main" in commands
+    assert "eyas = runner.__main__:main" in commands
     assert "licenses/LICENSE" in info
     assert "License-Expression: Apache-2.0" in metadata
     assert "Provides-Extra: tty" in metadata
