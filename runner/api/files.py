@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,11 @@ from aiohttp import web
 from runner.api.answers import attachment, json_response
 from runner.api.services import BadRequest, Unprocessable, number, required, services
 from runner.errors import NotFound
+from runner.patterns import regex
 
 ROUTES = web.RouteTableDef()
 
-_OF_EXECUTION = re.compile(r"kestra:///.+?/executions/([0-9A-Za-z]+)/.+")
+_OF_EXECUTION = regex(r"kestra:///.+?/executions/([0-9A-Za-z]+)/.+")
 _CHUNK = 1 << 18
 _PREVIEW_BYTES = 2 * 1024 * 1024
 _IMAGES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "svg", "bmp", "ico"})

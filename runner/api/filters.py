@@ -10,12 +10,13 @@ from aiohttp import web
 
 from runner.api.services import BadRequest, Unprocessable, number
 from runner.model.times import read_duration
+from runner.patterns import regex
 from runner.store.rows import stamp
 from runner.store.search import Condition
 
 MAX_SIZE = 10_000
 
-_BRACKETS = re.compile(r"filters\[(\w+)\]\[(\w+)\](?:\[([^\]]*)\])?")
+_BRACKETS = regex(r"filters\[(\w+)\]\[(\w+)\](?:\[([^\]]*)\])?")
 _NAMES = {
     name.lower(): name
     for name in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -18,11 +17,12 @@ from runner.api.services import BadRequest, Unprocessable, services
 from runner.api.shapes import Json, instant, page, plain
 from runner.errors import NotFound, RunnerError
 from runner.model.times import read_date, read_duration, read_instant
+from runner.patterns import regex
 from runner.storage.kv import Entry, KvType, lineage
 
 ROUTES = web.RouteTableDef()
 
-_DURATION = re.compile(r"-?P.+")
+_DURATION = regex(r"-?P.+")
 
 
 class Gone(RunnerError):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from aiohttp import web
 
 from runner.api.services import Unprocessable
+from runner.patterns import regex
 
-_NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_NAMESPACE = regex(r"[a-z0-9][a-z0-9._-]*")
 
 
 def namespace_of(request: web.Request) -> str:

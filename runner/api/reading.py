@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any, cast
 
 from runner.api.shapes import Json
+from runner.patterns import regex
 
-_PARAMETER = re.compile(
+_PARAMETER = regex(
     r"\b(flag|number|required)\(\s*request,\s*\"(\w+)\"|request\.query\.get(?:all)?\(\s*\"(\w+)\""
 )
 _SCHEMAS: Mapping[str, Json] = {

@@ -12,8 +12,9 @@ from aiohttp import web
 from runner import __version__
 from runner.api.answers import json_response
 from runner.api.shapes import Json
+from runner.patterns import regex
 
-_PARAMETER = re.compile(r"\{(\w+)(?::([^{}]+))?\}")
+_PARAMETER = regex(r"\{(\w+)(?::([^{}]+))?\}")
 
 _ERRORS = {
     "400": "The request cannot be understood",

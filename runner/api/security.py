@@ -10,7 +10,6 @@ import base64
 import hashlib
 import hmac
 import os
-import re
 import time
 from collections.abc import Set
 from contextlib import suppress
@@ -23,12 +22,13 @@ from aiohttp.typedefs import Middleware
 
 from runner.api.peer import peer_uid
 from runner.api.problems import Handler, problem
+from runner.patterns import regex
 from runner.settings import Settings
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _FAILURES = 10
 _WINDOW_S = 60.0
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::\d{1,5})?")
+_HOST = regex(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::\d{1,5})?")
 
 
 def is_loopback(host: str) -> bool:

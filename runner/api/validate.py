@@ -17,12 +17,13 @@ from runner.api.shapes import Json
 from runner.errors import FlowInvalid, Problem
 from runner.loading.source import read
 from runner.model.flow import Flow
+from runner.patterns import regex
 
 ROUTES = web.RouteTableDef()
 
 _LOG = "io.kestra.plugin.core.log.Log"
 
-_REVISION = re.compile(r"(?m)^revision:[ \t]*(\d+)[ \t]*$")
+_REVISION = regex(r"(?m)^revision:[ \t]*(\d+)[ \t]*$")
 
 
 @ROUTES.post("/flows/validate")

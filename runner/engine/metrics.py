@@ -11,15 +11,16 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from runner.model.marker import MetricEntry
+from runner.patterns import regex
 
 MAX_SERIES = 10_000
 """So many different metrics are kept of one attempt."""
 
 _Type = Literal["counter", "timer", "gauge"]
 _TYPES: dict[str, _Type] = {"counter": "counter", "timer": "timer", "gauge": "gauge"}
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBER = regex(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 # As java.time.Duration reads it: signs before any part, at least one part.
-_DURATION = re.compile(
+_DURATION = regex(
     r"([+-])?P(?=.)(?:([+-]?\d+)D)?(?:T(?=.)(?:([+-]?\d+)H)?(?:([+-]?\d+)M)?"
     r"(?:([+-]?)(\d+)(?:[.,](\d{0,9}))?S)?)?",
     re.IGNORECASE | re.ASCII,

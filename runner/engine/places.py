@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from runner.errors import RenderFailed
 from runner.model.flow import Flow, Task
+from runner.patterns import regex
 
 # `key: |` and `key: >-`: the text begins on the next line.
-_BLOCK = re.compile(r"[|>][-+\d]*\s*(#.*)?$")
+_BLOCK = regex(r"[|>][-+\d]*\s*(#.*)?$")
 
 
 def with_place(error: RenderFailed, flow: Flow, task: Task, value: Any) -> RenderFailed:

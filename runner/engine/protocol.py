@@ -11,6 +11,7 @@ from runner.engine.lines import marker_body
 from runner.engine.metrics import NotReadable, WrittenNumber, metric_of, scalar_text
 from runner.model.execution import Level
 from runner.model.marker import LogEntry, Marker, MetricEntry
+from runner.patterns import regex
 
 MAX_DEPTH = 200
 """Levels of lists and objects inside each other; deeper ones make the line unreadable."""
@@ -25,8 +26,8 @@ _NUMBERED = {
 }
 # Texts of JSON, which have to be skipped to find what is outside of them.
 _TEXT = r'"(?:[^"\\]|\\.)*"'
-_CONSTANT = re.compile(rf"{_TEXT}|(-?Infinity|NaN)", re.DOTALL)
-_BRACKET = re.compile(rf'{_TEXT}|"|([\[{{])|([\]}}])', re.DOTALL)
+_CONSTANT = regex(rf"{_TEXT}|(-?Infinity|NaN)", re.DOTALL)
+_BRACKET = regex(rf'{_TEXT}|"|([\[{{])|([\]}}])', re.DOTALL)
 
 
 def parse_lines(lines: Sequence[str]) -> Iterator[Sequence[str] | Marker]:

@@ -13,7 +13,6 @@ Flowables are never taken over: they decide anew, and each task in them stands f
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from runner.expr import to_json
 from runner.model.execution import Level, TaskRun
 from runner.model.flow import Task
 from runner.model.state import State
+from runner.patterns import regex
 from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ _HIDING = frozenset(
 """What they run does not show in their properties."""
 _LOOP_UNTIL = f"{_CORE}flow.LoopUntil"
 _UNKNOWN = "?"
-_URI = re.compile(r"""(?:kestra|nsfile|file)://[^\s"'\\<>|]*""")
+_URI = regex(r"""(?:kestra|nsfile|file)://[^\s"'\\<>|]*""")
 _FOLDERS = {"workingDir": "WORKING_DIR", "outputDir": "OUTPUT_DIR"}
 
 _Path = tuple[tuple[str, str | None], ...]

@@ -5,7 +5,6 @@ Nothing here looks at attributes of Python objects: a value has what this module
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -23,11 +22,12 @@ from runner.expr.values import (
     is_map,
     is_number,
 )
+from runner.patterns import regex
 
 if TYPE_CHECKING:
     from runner.expr.nodes import Node
 
-_INDEX = re.compile(r"[+-]?[0-9]+")
+_INDEX = regex(r"[+-]?[0-9]+")
 
 
 def attribute(holder: object, key: object, node: Node, object_node: Node) -> object:

@@ -21,8 +21,9 @@ from runner.expr.values import (
     is_map,
     temporal,
 )
+from runner.patterns import regex
 
-_SYMBOL = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_SYMBOL = regex(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _KEYWORDS = frozenset(("null", "true", "false", "nan"))
 _ESCAPES = {
     '"': '\\"',
@@ -112,18 +113,18 @@ def _escaped(text: str) -> str:
 
 # --- reading
 
-_SKIP = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
-_NUMBER = re.compile(
+_SKIP = regex(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_NUMBER = regex(
     r"[+-]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eEdD][+-]?[0-9]+)?)"
 )
-_TIMESTAMP = re.compile(
+_TIMESTAMP = regex(
     r"\d{4}(?:T|-\d\d(?:T|-\d\d(?:T(?:\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?)?))"
 )
-_LONG_STRING = re.compile(r"'''((?:[^'\\]|\\.|'(?!''))*)'''", re.DOTALL)
-_STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"', re.DOTALL)
-_QUOTED_SYMBOL = re.compile(r"'((?:[^'\\\n]|\\.)*)'", re.DOTALL)
-_LOB = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_OPERATOR = re.compile(r"[!#%&*+\-./;<=>?@^`|~]+")
+_LONG_STRING = regex(r"'''((?:[^'\\]|\\.|'(?!''))*)'''", re.DOTALL)
+_STRING = regex(r'"((?:[^"\\\n]|\\.)*)"', re.DOTALL)
+_QUOTED_SYMBOL = regex(r"'((?:[^'\\\n]|\\.)*)'", re.DOTALL)
+_LOB = regex(r"\{\{(.*?)\}\}", re.DOTALL)
+_OPERATOR = regex(r"[!#%&*+\-./;<=>?@^`|~]+")
 _UNESCAPED = {
     "0": "\0",
     "a": "\x07",

@@ -14,6 +14,7 @@ from functools import lru_cache
 from runner.expr.faults import Fault, LimitFault
 from runner.expr.regexchars import RegexError
 from runner.expr.regexsyntax import translate
+from runner.patterns import regex
 
 SECONDS = 2.0
 """How long a regular expression may take."""
@@ -81,7 +82,7 @@ def group_names(regex: str) -> dict[str, int]:
     return dict(_compiled(regex).names)
 
 
-_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+_SPECIAL = regex(r"[\\^$.|?*+()\[\]{}]")
 
 
 def split(regex: str, text: str, limit: int) -> list[str]:

@@ -28,16 +28,17 @@ from runner.expr.values import (
     is_number,
     temporal,
 )
+from runner.patterns import regex
 
 _SAFE_IN_LIST = frozenset({str, int, bool, type(None)})
 _SAFE_IN_MAP = frozenset({str, int, bool})
-_CONTROL = re.compile(r"\\(?:u00([01][0-9a-f])|.)", re.DOTALL)
-_IDENTIFIER = re.compile(r"[\w$]")
+_CONTROL = regex(r"\\(?:u00([01][0-9a-f])|.)", re.DOTALL)
+_IDENTIFIER = regex(r"[\w$]")
 
 # Numbers that Java writes in another way: 8 digits before the point, or an exponent. Each pattern
 # begins with a letter that the engine can look for quickly.
-_LONG_NUMBER = re.compile(r"\.(?<=[0-9]{8}\.)")
-_EXPONENT = re.compile(r"e(?<=[0-9]e)[-+][0-9]")
+_LONG_NUMBER = regex(r"\.(?<=[0-9]{8}\.)")
+_EXPONENT = regex(r"e(?<=[0-9]e)[-+][0-9]")
 
 
 def to_json(value: object) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 from runner.expr.faults import SyntaxFault
 from runner.expr.limits import MAX_NESTING, MAX_TEMPLATE, MAX_TOKENS
+from runner.patterns import regex
 
 Token = tuple[int, str, int]
 
@@ -37,15 +38,15 @@ KIND_NAMES: Final = (
 )
 
 # Kestra cuts raw blocks out before lexing; its pattern does not cross lines, ours does.
-RAW: Final = re.compile(r"\{%-*\s*raw\s*-*%\}(.*?)\{%-*\s*endraw\s*-*%\}", re.DOTALL)
-_ISLAND = re.compile(r"\{[{%#]")
-_TRIM_AFTER_START = re.compile(r"-\s+")
-_VERBATIM = re.compile(r"\s*verbatim\s*-?%\}")
-_VERBATIM_END = re.compile(r"\{%(-)?\s*endverbatim\s*(-)?%\}")
+RAW: Final = regex(r"\{%-*\s*raw\s*-*%\}(.*?)\{%-*\s*endraw\s*-*%\}", re.DOTALL)
+_ISLAND = regex(r"\{[{%#]")
+_TRIM_AFTER_START = regex(r"-\s+")
+_VERBATIM = regex(r"\s*verbatim\s*-?%\}")
+_VERBATIM_END = regex(r"\{%(-)?\s*endverbatim\s*(-)?%\}")
 _SPACE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 
 # In the order of the specification (1.1); the group's number says what was found.
-_TOKEN = re.compile(
+_TOKEN = regex(
     # What Java calls white space: no-break spaces are none.
     r"""[ \t-\r\x1c-\x1f\u1680\u2000-\u2006\u2008-\u200a\u2028\u2029\u205f\u3000]*(?:
       ((?:equals|contains|is\ not|isIn|and|not|is|or)(?![A-Za-z0-9_])
@@ -61,7 +62,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _KINDS = (0, OPERATOR, NAME, LONG, NUMBER, PUNCTUATION, STRING, STRING)
-_QUOTED_PART = re.compile(r'[^#"\\]*(?:(?:\\.|#(?!\{))[^#"\\]*)*', re.DOTALL)
+_QUOTED_PART = regex(r'[^#"\\]*(?:(?:\\.|#(?!\{))[^#"\\]*)*', re.DOTALL)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 

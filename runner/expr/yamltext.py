@@ -24,16 +24,15 @@ from runner.expr.values import (
     is_map,
     temporal,
 )
+from runner.patterns import regex
 
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"])
-_SPECIAL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_DOUBLE = re.compile(r"[\[\]{},]|\A~|:(?:\s|\Z)|(?:\A|\s)#")
-_SINGLE = re.compile(
-    r"""\A(?:[-?](?: |\n|\Z)|['"@%&*!|>`]| |---|\.\.\.)| \Z|\A0[0-9_]+\Z""", re.ASCII
-)
+_SPECIAL = regex(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_DOUBLE = regex(r"[\[\]{},]|\A~|:(?:\s|\Z)|(?:\A|\s)#")
+_SINGLE = regex(r"""\A(?:[-?](?: |\n|\Z)|['"@%&*!|>`]| |---|\.\.\.)| \Z|\A0[0-9_]+\Z""", re.ASCII)
 # A key that could be read as a number gets quotes; a value does not.
-_NUMBER_LIKE_KEY = re.compile(r"[-+.0-9]")
-_QUOTED_KEY = re.compile(r"\A[\[\]{},]|:(?:\s|\Z)|(?:\A|\s)#")
+_NUMBER_LIKE_KEY = regex(r"[-+.0-9]")
+_QUOTED_KEY = regex(r"\A[\[\]{},]|:(?:\s|\Z)|(?:\A|\s)#")
 
 
 def write_yaml(value: object, budget: Budget) -> str:
@@ -200,8 +199,8 @@ def _hex(char: str) -> str:
 # --- reading
 
 _MOST_EVENTS = 500_000
-_INT = re.compile(r"[-+]?(?:0b_*[01_]+|0x_*[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)")
-_FLOAT = re.compile(
+_INT = regex(r"[-+]?(?:0b_*[01_]+|0x_*[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)")
+_FLOAT = regex(
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+"
     r"|\.[0-9_]+(?:[eE][-+]?[0-9]+)?)"
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
+
+from runner.patterns import regex
 
 
 class Refused(NamedTuple):
@@ -19,8 +20,8 @@ _BOOLEANS = {
     for word in (lower, lower.capitalize(), lower.upper())
 }
 _NULLS = {"~", "null", "Null", "NULL"}
-_INTEGER = re.compile(r"[-+]?(?:0b[0-1_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)")
-_FLOAT = re.compile(
+_INTEGER = regex(r"[-+]?(?:0b[0-1_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)")
+_FLOAT = regex(
     r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)"
     r"|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?"
 )

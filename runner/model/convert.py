@@ -17,6 +17,7 @@ from runner.model.catalog import TypeExpression
 from runner.model.jsons import read_json
 from runner.model.texts import java_text
 from runner.model.times import duration_text, read_date, read_duration, read_instant, read_time
+from runner.patterns import regex
 
 __all__ = [
     "ConversionFailed",
@@ -53,7 +54,7 @@ class CastFailed(ConversionFailed):
 T = TypeVar("T")
 
 _INT32 = range(-(2**31), 2**31)
-_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_NUMBER = regex(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _JAVA = {
     "boolean": "java.lang.Boolean",
     "integer": "java.lang.Integer",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
-_TOKEN = re.compile(r"[^\s,\[\]{}:\"]+")
+from runner.patterns import regex
+
+_TOKEN = regex(r"[^\s,\[\]{}:\"]+")
 
 
 def _no_constant(name: str) -> Any:

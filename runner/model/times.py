@@ -9,11 +9,13 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
+from runner.patterns import regex
+
 _DATE = (r"\d{4}", "-", r"\d\d", "-", r"\d\d")
 _SECONDS = (":", r"\d\d", r"(?:\.\d{0,9})?")
 _INSTANT = (*_DATE, "[Tt]", r"\d\d", ":", r"\d\d", *_SECONDS, r"(?:[Zz]|[+-]\d\d:\d\d(?::\d\d)?)")
-_TIME = re.compile(r"(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{0,9}))?)?")
-_DURATION = re.compile(
+_TIME = regex(r"(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{0,9}))?)?")
+_DURATION = regex(
     r"([+-]?)P(?:([+-]?\d+)D)?"
     r"(T(?:([+-]?\d+)H)?(?:([+-]?\d+)M)?(?:([+-]?\d+)(?:[.,](\d{0,9}))?S)?)?",
     re.IGNORECASE,

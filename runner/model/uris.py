@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from runner.patterns import regex
 
-_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
-_LEGAL = re.compile(r"(?:[A-Za-z0-9_!~*'().;/?:@&=+$,\[\]#-]|%[0-9A-Fa-f]{2}|[^\x00-\x9f\s])*")
+_SCHEME = regex(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
+_LEGAL = regex(r"(?:[A-Za-z0-9_!~*'().;/?:@&=+$,\[\]#-]|%[0-9A-Fa-f]{2}|[^\x00-\x9f\s])*")
 
 
 def check_uri(text: str) -> str:

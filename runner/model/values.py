@@ -6,7 +6,6 @@ makes JSON-like data of them. All raise `ValueError` with the text that follows 
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
@@ -25,12 +24,13 @@ from runner.model.times import (
     time_text,
 )
 from runner.model.uris import check_uri
+from runner.patterns import regex
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 
-_INT = re.compile(r"[+-]?\d+")
-_FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[fFdD]?")
-_EMAIL = re.compile(r"([a-zA-Z0-9_!#$%&’*+/=?`{|}~^.-]+@[a-zA-Z0-9.-]+)?")
+_INT = regex(r"[+-]?\d+")
+_FLOAT = regex(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[fFdD]?")
+_EMAIL = regex(r"([a-zA-Z0-9_!#$%&’*+/=?`{|}~^.-]+@[a-zA-Z0-9.-]+)?")
 
 _DEFAULT_TYPES = {
     "INT": "integer",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from runner.errors import RunnerUnavailable
+from runner.patterns import regex
 
 ONE_LIMIT_BYTES = 128 * 1024 - 1
 """The largest single argument or `NAME=value` (MAX_ARG_STRLEN, less the NUL at its end)."""
@@ -13,7 +13,7 @@ ONE_LIMIT_BYTES = 128 * 1024 - 1
 TOTAL_LIMIT_BYTES = 2_000_000
 """Arguments and environment together: a quarter of the usual stack limit, less some room."""
 
-_NAME = re.compile(r"[^=\0]+")
+_NAME = regex(r"[^=\0]+")
 
 
 def check_size(argv: Sequence[str], env: Mapping[str, str]) -> None:

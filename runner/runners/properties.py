@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from runner.errors import TaskFailed
+from runner.patterns import regex
 
 Word = TypeVar("Word", bound=str)
 
-_SIZE = re.compile(r"(\d+)(KB|MB|GB)?", re.IGNORECASE)
+_SIZE = regex(r"(\d+)(KB|MB|GB)?", re.IGNORECASE)
 _UNITS = {"": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
-_DURATION = re.compile(
+_DURATION = regex(
     r"P(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.IGNORECASE
 )
 

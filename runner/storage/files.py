@@ -11,13 +11,14 @@ from typing import Any, cast
 
 from runner.errors import NotFound
 from runner.model.execution import Execution, TaskRun
+from runner.patterns import regex
 from runner.storage.atomic import publish
 
 SCHEME = "kestra://"
 _NAMESPACE_SCHEME = "nsfile://"
 _TEMPS = ".tmp"
 _TEMP_LIFE_S = 24 * 3600
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_UNSAFE = regex(r"[^A-Za-z0-9._-]")
 _LONGEST_NAME = 200
 
 

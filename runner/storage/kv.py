@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import Conflict, InputInvalid, NotFound
+from runner.patterns import regex
 from runner.records import record
 from runner.storage.atomic import publish
 
-_KEY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
+_KEY = regex(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 _SUFFIX = ".json"
 _LONGEST_KEY = 240  # a file's name has at most 255 bytes
 

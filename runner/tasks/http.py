@@ -14,6 +14,7 @@ import anyio
 
 from runner.errors import TaskFailed
 from runner.model.execution import Level, new_id
+from runner.patterns import regex
 from runner.tasks.context import Result, RunContext
 from runner.tasks.http_call import answered, read_call
 from runner.tasks.registry import task
@@ -23,7 +24,7 @@ from runner.tasks.work_folder import work_folder
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Longest body that http.Request keeps as an output; Download has no limit."""
 
-_FILE_NAME = re.compile(r"""filename\*?\s*=\s*(?:[\w-]+'[\w-]*')?("[^"]*"|[^;\s]+)""", re.I)
+_FILE_NAME = regex(r"""filename\*?\s*=\s*(?:[\w-]+'[\w-]*')?("[^"]*"|[^;\s]+)""", re.I)
 
 
 @task("io.kestra.plugin.core.http.Request")

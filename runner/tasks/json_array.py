@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, cast
 
 from runner.errors import TaskFailed
+from runner.patterns import regex
 
 _CORE = "com.fasterxml.jackson.core"
 _PARSE = f"{_CORE}.JsonParseException"
 _MISMATCH = "com.fasterxml.jackson.databind.exc.MismatchedInputException"
 _BLANK = " \t\r\n"
-_WORD = re.compile(r"[^\s,\[\]{}:\"'#]+")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+_WORD = regex(r"[^\s,\[\]{}:\"'#]+")
+_NUMBER = regex(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 _EXPECTED = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 
 

@@ -10,11 +10,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.patterns import regex
 from runner.records import record
 from runner.tasks.package_recipe import is_exact
 
-_PIP = re.compile(r"pip(3(\.\d+)?)?")
-_PYTHON = re.compile(r"python(3(\.\d+)?)?")
+_PIP = regex(r"pip(3(\.\d+)?)?")
+_PYTHON = regex(r"python(3(\.\d+)?)?")
 _FLAGS = frozenset(
     {
         *("-q", "-qq", "-qqq", "--quiet", "-U", "--upgrade", "--no-cache-dir", "--no-cache"),
@@ -40,20 +41,20 @@ _FILES = ("-r", "--requirement")
 _UV_FILES = ("-r", "--requirement", "--requirements")
 
 _VERSIONS = r"(?:===?|~=|!=|[<>]=?)\s*[\w.*+!-]+"
-_REQUIREMENT = re.compile(
+_REQUIREMENT = regex(
     r"(?P<name>[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[\w\s,.-]+\])?\s*"
     rf"(?:\(?{_VERSIONS}(?:\s*,\s*{_VERSIONS})*\)?|@\s*https?://\S+)?\s*(?:;[^#]*)?"
 )
-_URL = re.compile(r"https?://\S+\.(?:whl|tar\.gz|zip)(?:#\S+)?")
-_FILE_OPTION = re.compile(
+_URL = regex(r"https?://\S+\.(?:whl|tar\.gz|zip)(?:#\S+)?")
+_FILE_OPTION = regex(
     r"(?:-i|--index-url|--extra-index-url|--trusted-host)[ =]\S+|--pre|--prefer-binary"
 )
-_UNSAFE = re.compile(r"[$`\\?#{}\r\n]|(?<!=\d\.)(?<!\.\d\.)\*|(?:^|\s)~|!(?!=)")
-_OTHER_INSTALLS = re.compile(
+_UNSAFE = regex(r"[$`\\?#{}\r\n]|(?<!=\d\.)(?<!\.\d\.)\*|(?:^|\s)~|!(?!=)")
+_OTHER_INSTALLS = regex(
     r"\b(?:pip3?|uv|uvx|pipx|conda|mamba|poetry|pipenv|easy_install|get-pip|ensurepip)\b"
     r"(?![^\n]*\b(?:list|freeze|show|check|--version)\b)"
 )
-_OTHER_PYTHON = re.compile(r"PYTHON(?:PATH|HOME|SAFEPATH|NOUSERSITE)|\bpython[\d.]*\s+-\w*[IES]")
+_OTHER_PYTHON = regex(r"PYTHON(?:PATH|HOME|SAFEPATH|NOUSERSITE)|\bpython[\d.]*\s+-\w*[IES]")
 _LONGEST_FILE_BYTES = 1_000_000
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.model.execution import Level
+from runner.patterns import regex
 from runner.records import record
 from runner.tasks.context import RunContext
 from runner.tasks.script_lines import chosen, is_shell, search_path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LIBRARY = ".kestra_additional_python_lib"
 """Name of the folder, in the working directory, that holds the task's `dependencies`."""
 
-_IMAGE_VERSION = re.compile(r"python:([2-9]\d*(?:\.\d+)*)")
+_IMAGE_VERSION = regex(r"python:([2-9]\d*(?:\.\d+)*)")
 
 
 async def set_up(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from runner.patterns import regex
 from runner.runners.base import Command, Owner
 from runner.tasks.context import RunContext
 from runner.tasks.languages import language_of
@@ -15,8 +15,8 @@ from runner.tasks.script_runner import choose_place
 _PLACE = ("taskRunner", "runner", "docker", "containerImage", "interpreter")
 """The properties that say where and how a script runs."""
 
-_TEMPLATE = re.compile(r"\{[{%#]")
-_KNOWN = re.compile(r"\{\{\s*(inputs|vars|globals|envs|flow|namespace)\.[\w.]+\s*\}\}")
+_TEMPLATE = regex(r"\{[{%#]")
+_KNOWN = regex(r"\{\{\s*(inputs|vars|globals|envs|flow|namespace)\.[\w.]+\s*\}\}")
 """Expressions that have the same value for every task of an execution."""
 
 

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import random
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,15 +15,16 @@ import anyio.to_thread
 
 from runner.errors import TaskFailed
 from runner.model.execution import Level
+from runner.patterns import regex
 from runner.records import record
 from runner.runners.properties import plain
 from runner.runners.work_dirs import make_folder
 from runner.tasks.context import RunContext
 
 _SCHEMES = ("kestra://", "nsfile://", "file://")
-_STORAGE_URI = re.compile(r"kestra://[-\w.+~#=/%]*")
-_TEMPLATE = re.compile(r"\{\{|\{%|\{#")
-_NOT_IN_URI = re.compile(r'[\x00-\x20"<>\\^`{|}\[\]\x7f]')
+_STORAGE_URI = regex(r"kestra://[-\w.+~#=/%]*")
+_TEMPLATE = regex(r"\{\{|\{%|\{#")
+_NOT_IN_URI = regex(r'[\x00-\x20"<>\\^`{|}\[\]\x7f]')
 
 
 @record

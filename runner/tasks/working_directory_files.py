@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import anyio.to_thread
 
 from runner.errors import TaskFailed
 from runner.model.execution import Level, new_id
+from runner.patterns import regex
 from runner.runners.properties import PropertyReader
 from runner.storage.files import NamespaceFiles
 from runner.tasks.context import RunContext
@@ -29,7 +29,7 @@ from runner.tasks.script_files import (
 )
 
 _IF_EXISTS = ("OVERWRITE", "FAIL", "WARN", "IGNORE")
-_NOT_IN_PATH = re.compile(r'["<>\\^`{|}\[\]\x00-\x1f\x7f]')
+_NOT_IN_PATH = regex(r'["<>\\^`{|}\[\]\x00-\x1f\x7f]')
 
 
 async def stage_inputs(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-_OFFSET = re.compile(r"(?:UTC|GMT|UT)?(?:([-+])(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?)?")
+from runner.patterns import regex
+
+_OFFSET = regex(r"(?:UTC|GMT|UT)?(?:([-+])(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?)?")
 _LOCALTIME = Path("/etc/localtime")
 
 

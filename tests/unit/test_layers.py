@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS: list[str] = [
     *(
         "records",
+        "patterns",
         "errors",
         "failpoints",
         "settings",

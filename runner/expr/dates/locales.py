@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
 from runner.expr.dates.zones import Zone
 from runner.expr.faults import Fault
+from runner.patterns import regex
 
-_LOCALE = re.compile(r"(?:([a-z]{2,3})(?:[_-]([A-Z]{2}|\d{3})(?:[_-]\w+)?|__\w+)?)?")
+_LOCALE = regex(r"(?:([a-z]{2,3})(?:[_-]([A-Z]{2}|\d{3})(?:[_-]\w+)?|__\w+)?)?")
 _HERE = Path(__file__).parent
 
 

@@ -15,8 +15,9 @@ from runner.expr.dates.scanning import scan
 from runner.expr.dates.zones import Zone, fixed, zone
 from runner.expr.faults import Fault
 from runner.expr.values import DAY_NANOS, NANOS
+from runner.patterns import regex
 
-_ISO = re.compile(
+_ISO = regex(
     r"(\d{4}-\d\d-\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{0,9}))?)?"
     r"(?:(Z|[+-]\d\d(?::\d\d(?::\d\d)?)?)(?:\[([^\]]+)\])?)?)?",
     re.ASCII | re.IGNORECASE,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from runner.expr.faults import Fault
 from runner.expr.values import NANOS, date_of
+from runner.patterns import regex
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-_OFFSET = re.compile(r"([+-])(\d{1,2})(?::?(\d\d)(?::?(\d\d))?)?")
-_REGION = re.compile(r"[A-Za-z][A-Za-z0-9~/._+-]+")
+_OFFSET = regex(r"([+-])(\d{1,2})(?::?(\d\d)(?::?(\d\d))?)?")
+_REGION = regex(r"[A-Za-z][A-Za-z0-9~/._+-]+")
 # In the zone database, but no ids of Java's.
 _NOT_IN_JAVA = frozenset(("EST", "MST", "HST", "ROC", "Factory", "localtime", "posixrules"))
 

@@ -11,6 +11,7 @@ from runner.expr.limits import MAX_INT_BITS
 from runner.expr.registry import filter_
 from runner.expr.text import double_text, float32_text
 from runner.expr.values import Float32, Long, class_name, is_number, is_text
+from runner.patterns import regex
 
 
 @filter_("abs")
@@ -54,13 +55,13 @@ def number(value: object, arguments: Arguments) -> object:
         raise Fault(f'For input string: "{value[:100]}"') from None
 
 
-_FLOAT = re.compile(
+_FLOAT = regex(
     r"[\x00-\x20]*[+-]?(?:NaN|Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFdD]?)[\x00-\x20]*",
     re.ASCII,
 )
-_HEX = re.compile(r"([+-]?)(?:0[xX]|#)([0-9a-fA-F]+)")
-_OCTAL = re.compile(r"([+-]?)0([0-9]+)", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?\d+", re.ASCII)
+_HEX = regex(r"([+-]?)(?:0[xX]|#)([0-9a-fA-F]+)")
+_OCTAL = regex(r"([+-]?)0([0-9]+)", re.ASCII)
+_DECIMAL = regex(r"[+-]?\d+", re.ASCII)
 
 
 def _integer(text: str, bits: int = 0) -> int:

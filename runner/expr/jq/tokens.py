@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from runner.expr.jq.values import JqSyntax
+from runner.patterns import regex
 
-_TOKEN = re.compile(
+_TOKEN = regex(
     r"""(?:\s|\#[^\n]*)*+(?:
       (?P<field>\.[A-Za-z_]\w*)
     | (?P<dots>\.\.)
