@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from runner.errors import SettingInvalid
@@ -174,7 +175,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _converted(name: str, value: Any, where: str) -> Any:
     """`value`, text from a variable or plain data from the file, as the setting's type."""
-    kind = get_type_hints(Settings)[name]
+    kind = _type_of(name)
     options = get_args(kind)
     text = str(value)
     try:
@@ -196,6 +197,12 @@ def _converted(name: str, value: Any, where: str) -> Any:
         return text
     except (ValueError, KeyError) as error:
         raise SettingInvalid(f"{where}: '{text}' is not valid: {_reason(error)}") from error
+
+
+def _type_of(name: str) -> Any:
+    """The type of one setting: evaluating those of all takes longer than reading the settings."""
+    only = SimpleNamespace(__annotations__={name: Settings.__annotations__[name]})
+    return get_type_hints(only, globals())[name]
 
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}

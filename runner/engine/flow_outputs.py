@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
-from runner.engine.input_values import read_yaml
 from runner.errors import RenderFailed
 from runner.expr import Scope, render_value
-from runner.model import values
 from runner.model.execution import Outputs
 from runner.model.flow import Flow, Output
 from runner.model.texts import java_text
@@ -61,6 +59,9 @@ def render_wanted(wanted: Mapping[str, Any], scope: Scope) -> Rendered:
 
 def _typed(output: Output, value: Any, scope: Scope) -> Any:
     """`value` by the output's type, which is parsed but not checked; null counts as `""`."""
+    from runner.engine.input_values import read_yaml
+    from runner.model import values
+
     if value is None:
         value = ""
     if output.type == "FILE":

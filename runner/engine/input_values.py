@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from runner.errors import InputInvalid, RenderFailed
-from runner.expr import Scope, javaregex, render_typed, render_value
+from runner.expr import Scope, render_typed, render_value
 from runner.expr.faults import Fault
 from runner.model import values
 from runner.model.flow import Input
@@ -91,6 +91,8 @@ def _check_pattern(text: str, pattern: str | None) -> None:
     """Raise `ValueError` unless the whole of `text` matches a Java regular expression."""
     if pattern is None:
         return
+    from runner.expr import javaregex
+
     try:
         found = javaregex.search(rf"\A(?:{pattern})\z", text)
     except Fault as fault:

@@ -10,7 +10,6 @@ from typing import Any, cast
 import anyio.to_thread
 
 from runner.engine.input_tree import nested, secrets_in, value_at
-from runner.engine.input_values import choices_of, default_of, holds, invalid, read_yaml, typed
 from runner.errors import InputInvalid
 from runner.expr import Scope
 from runner.model.execution import Execution
@@ -187,6 +186,8 @@ class _Resolution:
         return self.known[item.id]
 
     async def _resolve(self, item: Input) -> Any:
+        from runner.engine.input_values import choices_of, default_of, holds, read_yaml, typed
+
         around: dict[str, Any] = {}
         for name in item.depends_on:
             value = await self.of(self._declared[name])
@@ -209,6 +210,8 @@ class _Resolution:
         return typed(item, value, choices, partial(read_yaml, scope=scope))
 
     async def _file(self, item: Input, value: Any) -> str:
+        from runner.engine.input_values import invalid
+
         if isinstance(value, str):
             if value.startswith(_FILE_SCHEMES):
                 return value
@@ -269,5 +272,7 @@ def inputs_for_rendering(
 def _plain_default(item: Input, scope: Scope) -> Any:
     if item.type == "FILE":
         return item.defaults
+    from runner.engine.input_values import default_of, read_yaml, typed
+
     value = default_of(item, scope, None)
     return typed(item, value, None, partial(read_yaml, scope=scope))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import datetime, timedelta
 
 from runner.model.execution import Execution
@@ -21,7 +20,9 @@ def delay(policy: Retry, attempts: int) -> timedelta:
             policy.max_interval, policy.interval * (int(policy.delay_factor) * (attempts - 1))
         )
     least, most = policy.min_interval, policy.max_interval
-    return least + (most - least) * random.random()
+    from random import random
+
+    return least + (most - least) * random()
 
 
 def next_try(

@@ -1,22 +1,24 @@
-"""The ways into the language: rendering text, lone values and whole structures."""
+"""The ways into the language: rendering text, lone values and whole structures.
+
+What reads and evaluates templates is imported when there is one: not every flow has any.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
 from threading import Lock
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from runner.errors import RenderFailed
 from runner.expr.access import trimmed
 from runner.expr.context import Context, Scope
 from runner.expr.faults import Fault, Missing, SyntaxFault
-from runner.expr.lexer import RAW
 from runner.expr.limits import MAX_ROUNDS, Budget
-from runner.expr.nodes import Template
-from runner.expr.parser import parse
-from runner.expr.tags import TypedWriter, render_text
 from runner.expr.values import plain
+
+if TYPE_CHECKING:
+    from runner.expr.nodes import Template
 
 CACHE_ENTRIES = 1000
 CACHE_WEIGHT = 16_000_000
@@ -36,6 +38,8 @@ class _Cache:
         """Give the parsed template of `text`."""
         template = self._templates.get(text)
         if template is None:
+            from runner.expr.parser import parse
+
             return self._add(text, parse(text))
         try:
             self._templates.move_to_end(text)
@@ -105,6 +109,8 @@ def render_within(template: str, scope: Scope, budget: Budget, *, recursive: boo
 
 
 def _render_once(template: str, scope: Scope, budget: Budget) -> str:
+    from runner.expr.tags import render_text
+
     compiled = parsed(template)
     context = Context(scope, compiled, budget)
     try:
@@ -126,6 +132,8 @@ def render_typed(template: str, scope: Scope) -> object:
     """
     if "{" not in template:
         return template
+    from runner.expr.tags import TypedWriter
+
     compiled = parsed(template)
     context = Context(scope, compiled, Budget())
     out = TypedWriter(context)
@@ -189,7 +197,11 @@ def uses(template: str, *names: str) -> bool:
 
 
 def _without_raw_tags(text: str) -> str:
-    return RAW.sub(r"\1", text) if "endraw" in text else text
+    if "endraw" not in text:
+        return text
+    from runner.expr.lexer import RAW
+
+    return RAW.sub(r"\1", text)
 
 
 def _too_deep() -> Fault:

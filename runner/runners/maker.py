@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import field
-from secrets import token_hex
 
 from runner.records import record
 from runner.settings import INSTANCE_LABEL
@@ -25,7 +25,7 @@ class Maker:
     """
 
     instance: str
-    start: str = field(default_factory=lambda: token_hex(4))
+    start: str = field(default_factory=lambda: os.urandom(4).hex())
 
     def labels(self, run: str) -> Mapping[str, str]:
         """The labels by which the container `run` is found again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,6 +75,8 @@ class SideFolder:
                 os.unlink(self._outer / name)  # noqa: PTH108
             self._outer.rmdir()
         except OSError:
+            import shutil
+
             shutil.rmtree(self._outer, ignore_errors=True)
 
     async def markers(self) -> Sequence[str]:

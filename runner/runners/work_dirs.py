@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from runner.model.execution import new_id
@@ -43,4 +42,6 @@ def make_folder(path: Path) -> None:
 
 def remove_work_dir(folder: Path) -> None:
     """Remove a working directory that no command has used, with the folder around it."""
+    import shutil
+
     shutil.rmtree(folder.parent, ignore_errors=True)

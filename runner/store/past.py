@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from runner.model.execution import Execution, TaskRun
-from runner.store.rows import execution_from, execution_row, stamp, task_run_from, task_run_row
 
 FOLDER = "runs"
 KEPT = 10
@@ -43,6 +42,8 @@ class Recorder:
 
     def _opened(self, execution: Execution) -> IO[str]:
         """The file, to be written at its end; the first time, the flow's oldest ones go."""
+        from runner.store.rows import stamp
+
         if self._path is None:
             folder = self._root / execution.namespace / execution.flow_id
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -59,6 +60,8 @@ class Recorder:
         lines: list[dict[str, Any]] = []
         for run in runs:
             if run.state.is_terminal:
+                from runner.store.rows import task_run_row
+
                 self._open.pop(run.id, None)
                 lines += [{"run": task_run_row(each)} for each in (*self._around(run), run)]
             else:
@@ -66,6 +69,8 @@ class Recorder:
         if not lines and not execution.state.is_terminal:
             return
         if execution is not self._execution:
+            from runner.store.rows import execution_row
+
             self._execution = execution
             lines.insert(0, {"execution": execution_row(execution)})
         if self._file is None:
@@ -121,6 +126,8 @@ def read_past(file: Path) -> Past | None:
                     runs.pop(run_id, None)
     if execution is None:
         return None
+    from runner.store.rows import execution_from, task_run_from
+
     names = ("id", "namespace", "flow_id", "flow_revision", "body")
     found = [task_run_from(row["id"], row["execution_id"], row["body"]) for row in runs.values()]
     # Lines are in the order in which runs ended.

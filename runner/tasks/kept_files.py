@@ -7,7 +7,6 @@ work on the folder itself, so the files that were there are remembered by a seco
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,11 +58,15 @@ def _remember(folder: Path, kept: Path) -> None:
 def _bring_back(folder: Path, kept: Path) -> None:
     """Put what is missing below `folder` back, and take `kept` away."""
     if kept.is_dir():
+        import shutil
+
         _restore(folder, kept)
         shutil.rmtree(kept)
 
 
 def _restore(folder: Path, kept: Path) -> None:
+    import shutil
+
     with os.scandir(kept) as entries:
         for entry in entries:
             target = folder / entry.name

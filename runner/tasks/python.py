@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
@@ -118,5 +117,7 @@ class _Line:
     def _outside_a_shell(self) -> str:
         if self.python is not None or self.in_container:
             return self.python or "python"
+        import shutil
+
         path = search_path(self.ctx.settings, {})
         return "python" if shutil.which("python", path=path) else "python3"

@@ -36,11 +36,6 @@ from runner.tasks.script_lines import command_line, environment, is_shell
 from runner.tasks.script_programs import Programs, programs_of
 from runner.tasks.script_runner import Place, choose_place
 from runner.tasks.work_folder import work_folder
-from runner.tasks.working_directory_files import (
-    collect_folder,
-    collect_outputs,
-    load_namespace_files,
-)
 
 if TYPE_CHECKING:
     from runner.runners.docker_standby import Standby
@@ -227,7 +222,10 @@ class _Attempt:
         if in_file and shared_files is not None:
             # Twice, as Kestra does: then `ifExists` is about the input files too (2.1).
             await write_files(folder, given)
-        await load_namespace_files(ctx, folder, shared_files)
+        if shared_files is not None:
+            from runner.tasks.working_directory_files import load_namespace_files
+
+            await load_namespace_files(ctx, folder, shared_files)
         if self.place.docker is not None and self.place.docker.config is not None:
             given.append(Given("config.json", json_text(self.place.docker.config)))
         if script is None or not in_file:
@@ -368,6 +366,8 @@ class _Attempt:
 
     async def _end(self, executed: Executed, patterns: Sequence[str]) -> Result:
         """The outputs, also of a command that failed."""
+        from runner.tasks.working_directory_files import collect_folder, collect_outputs
+
         outcome = executed.outcome
         files: dict[str, str] = {}
         # A container that is not waited for has done nothing yet.

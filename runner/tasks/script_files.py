@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -187,6 +185,8 @@ def write_file(target: Path, content: str | Path, name: str, mode: int = 0o644) 
             if isinstance(content, str):
                 writing.write(content.encode("utf-8", "surrogatepass"))
             else:
+                import shutil
+
                 with content.open("rb") as reading:
                     shutil.copyfileobj(reading, writing, 1 << 20)
     except OSError as error:
@@ -221,6 +221,8 @@ def cannot_write(
     """The failure of a task whose file `name` could not be written to `path` (reliability E2)."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return TaskFailed(f"Cannot write '{name}': {error.strerror}")
+    import shutil
+
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())
     size = "" if size_bytes is None else f" of {size_bytes} bytes"
     free = shutil.disk_usage(folder).free
@@ -232,7 +234,7 @@ def cannot_write(
 
 def new_name(extension: str) -> str:
     """A name for a file beside the author's: digits, then `extension` (script-tasks 2.3)."""
-    return f"{random.getrandbits(63)}{extension}"
+    return f"{int.from_bytes(os.urandom(8)) >> 1}{extension}"
 
 
 async def with_local_files(ctx: RunContext, folder: Path, text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,6 +69,8 @@ def delete(outer: Path) -> str | None:
     """Delete the folder; what is in the way, if something is."""
     if not outer.exists():
         return None
+    import shutil
+
     try:
         shutil.rmtree(outer)
         return None

@@ -86,8 +86,9 @@ def test_no_import_points_right() -> None:
     assert [problem for source in sources for problem in problems(source)] == []
 
 
-def test_the_shim_imports_nothing_of_the_runner() -> None:
-    sources = sorted((ROOT / "kestra_shim").rglob("*.py"))
+@pytest.mark.parametrize("folder", ["kestra_shim", "runner/tasks/foreign"])
+def test_what_other_interpreters_run_imports_nothing_of_the_runner(folder: str) -> None:
+    sources = sorted((ROOT / folder).rglob("*.py"))
     found = {name.split(".")[0] for path in sources for _, name in imported(path.read_text())}
 
     assert "runner" not in found
@@ -117,11 +118,35 @@ def test_testing_may_import_all_but_the_command_line() -> None:
     assert wrong_imports(code, "t.py", "testing") == ["t.py:2: testing must not import cli"]
 
 
-def test_a_run_waits_for_no_module_that_only_a_daemon_needs() -> None:
-    program = (
-        "import sys, runner.cli.run, runner.engine.engine, runner.store.memory\n"
-        "print(*{'structlog', 'sqlite3', 'aiohttp', 'aiodocker', 'watchfiles'} & set(sys.modules))"
-    )
+_OF_A_RUN = (
+    *("runner.cli.run", "runner.cli.display", "runner.loading.flow", "runner.engine.engine"),
+    *("runner.store.memory", "runner.store.past", "runner.engine.reuse", "runner.tasks.script"),
+)
+"""Modules that a run of a script waits for, with all that they import."""
+
+
+@pytest.mark.parametrize(
+    "unwanted",
+    [
+        pytest.param(
+            ("structlog", "sqlite3", "aiohttp", "aiodocker", "watchfiles"), id="of a daemon"
+        ),
+        pytest.param(
+            ("shutil", "decimal", "random", "secrets", "tempfile", "importlib.metadata"),
+            id="of the library, slow and seldom used",
+        ),
+        pytest.param(
+            (
+                *("runner.expr.lexer", "runner.expr.parser", "runner.expr.javaregex"),
+                *("runner.engine.input_values", "runner.tasks.working_directory_files"),
+                *("runner.store.rows", "runner.runners.docker"),
+            ),
+            id="for what not every flow has",
+        ),
+    ],
+)
+def test_a_run_waits_for_no_module_that_it_may_not_need(unwanted: tuple[str, ...]) -> None:
+    program = f"import sys, {', '.join(_OF_A_RUN)}\nprint(*{set(unwanted)} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
     assert (done.stdout.strip(), done.stderr) == ("", "")
