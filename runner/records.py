@@ -1,59 +1,70 @@
-"""Records: classes of facts that never change, cheap to define.
+"""Records: data classes with slots that are cheap to define.
 
 `@dataclass(frozen=True, slots=True)` compiles up to seven methods for each class when its module is
 imported, 0.6 ms a class. Starting a run took a third of its time for methods of some sixty classes,
-most of which are not used by any one run. A record is such a data class whose methods are shared;
-the one that is worth compiling, `__init__`, is compiled when the first record of its class is made.
+most of which no run uses. A record is such a data class whose methods are shared. The one that is
+worth compiling is `__init__`, for a class of which many records are made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar, dataclass_transform, overload
 
 _T = TypeVar("_T")
 
+_MANY = 20
+"""Making so many records of a class in the slow way takes as long as compiling the fast one."""
+
 
 @overload
 def record(cls: type[_T], /) -> type[_T]: ...
 @overload
-def record(*, kw_only: bool = False, eq: bool = True) -> Callable[[type[_T]], type[_T]]: ...
+def record(
+    *, kw_only: bool = False, eq: bool = True, frozen: bool = True
+) -> Callable[[type[_T]], type[_T]]: ...
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(
-    cls: type[_T] | None = None, /, *, kw_only: bool = False, eq: bool = True
+    cls: type[_T] | None = None, /, *, kw_only: bool = False, eq: bool = True, frozen: bool = True
 ) -> type[_T] | Callable[[type[_T]], type[_T]]:
-    """Make a frozen data class with slots; the functions of `dataclasses` work with it.
+    """Make a data class with slots; the functions of `dataclasses` work with it.
 
     Args:
         cls: The class to make one of.
         kw_only: Whether values are given by name only.
         eq: Whether records with the same values are equal, or only a record and itself.
+        frozen: Whether its values never change.
     """
 
     def made(cls: type[_T]) -> type[_T]:
         # Else a signature is taken apart to have a text.
         cls.__doc__ = cls.__doc__ or cls.__name__
         slotted = dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
-        for method in _methods(slotted, eq):
-            if method.__name__ not in vars(slotted):
-                setattr(slotted, method.__name__, method)
+        for name, method in _methods(slotted, eq, frozen).items():
+            if name not in vars(slotted):
+                setattr(slotted, name, method)
         return slotted
 
     return made if cls is None else made(cls)
 
 
-def _methods(cls: type[Any], eq: bool) -> list[Callable[..., Any]]:
+def _methods(cls: type[Any], eq: bool, frozen: bool) -> dict[str, Any]:
     """The methods of records of this class."""
-    names = [each.name for each in fields(cls)]
+    known = fields(cls)
+    names = [each.name for each in known]
     values: Callable[[object], object] = attrgetter(*names) if names else lambda _: ()
+    made = 0
 
     def __init__(self: object, *args: object, **kwargs: object) -> None:
-        cls.__init__ = _compiled_init(cls)
-        cls.__init__(self, *args, **kwargs)
+        nonlocal made
+        made += 1
+        if made > _MANY or not _fill(self, known, args, kwargs):
+            cls.__init__ = _compiled_init(cls)
+            cls.__init__(self, *args, **kwargs)
 
     def __eq__(self: object, other: object) -> bool:
         return values(self) == values(other) if type(other) is type(self) else NotImplemented
@@ -61,11 +72,39 @@ def _methods(cls: type[Any], eq: bool) -> list[Callable[..., Any]]:
     def __hash__(self: object) -> int:
         return hash(values(self))
 
-    return [__init__, __repr__, __setattr__, __delattr__, *([__eq__, __hash__] if eq else [])]
+    methods: dict[str, Any] = {"__init__": __init__, "__repr__": __repr__}
+    if frozen:
+        methods |= {"__setattr__": __setattr__, "__delattr__": __delattr__}
+    if eq:
+        methods |= {"__eq__": __eq__, "__hash__": __hash__ if frozen else None}
+    return methods
+
+
+def _fill(
+    self: object,
+    known: tuple[Field[Any], ...],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> bool:
+    """Put the values into the slots; False, with nothing said, if they are not the right ones."""
+    given = {
+        **dict(zip([each.name for each in known if not each.kw_only], args, strict=False)),
+        **kwargs,
+    }
+    if len(given) != len(args) + len(kwargs):
+        return False
+    for each in known:
+        value = given.pop(each.name, each.default)
+        if value is MISSING:
+            if each.default_factory is MISSING:
+                return False
+            value = each.default_factory()
+        object.__setattr__(self, each.name, value)
+    return not given
 
 
 def _compiled_init(cls: type[Any]) -> Callable[..., None]:
-    """A function that puts the values of a record of this class into its slots."""
+    """A function that does the same at once, and says what is wrong with its arguments."""
     known: dict[str, object] = {"MISSING": MISSING}
     given: list[str] = []
     named: list[str] = []

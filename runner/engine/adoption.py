@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -49,7 +49,7 @@ class Rest:
     reason: str = ""
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Leftovers:
     """Notes and folders of an earlier Eyas below the folder for temporary files.
 
@@ -134,7 +134,7 @@ def _instant(text: str | None) -> datetime | None:
         return None
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Known:
     """What is stored already of an attempt whose output is read a second time."""
 
@@ -183,7 +183,7 @@ def _key(metric: Metric) -> tuple[str | None, float, frozenset[tuple[str, str]]]
     return metric.name, metric.value, frozenset((metric.tags or {}).items())
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Adopted:
     """What an execution goes on with: the rest of each attempt at work, by task run.
 

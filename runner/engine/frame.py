@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from runner.model.execution import TaskRun
 from runner.model.flow import Retry, Task
+from runner.records import record
 
 
 def digest(*texts: str) -> str:
@@ -21,7 +22,7 @@ def digest(*texts: str) -> str:
     return whole.hexdigest()[:32]
 
 
-@dataclass(slots=True, eq=False)
+@record(eq=False, frozen=False)
 class Trail:
     """What came before a place in the running flow, as far as it may have left something behind.
 
@@ -46,7 +47,7 @@ class Trail:
         self.anew = self.anew or anew
 
 
-@dataclass(slots=True, eq=False)
+@record(eq=False, frozen=False)
 class Frame:
     """One level of the running flow, under which task runs are created.
 

@@ -7,13 +7,14 @@ that has ended, goes on waiting where it waited, and runs again what was lost.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from runner.engine.adoption import DIRECTORY, Adopted
 from runner.model.execution import Attempt, Execution, TaskRun
 from runner.model.flow import Flow
 from runner.model.state import State
+from runner.records import record
 from runner.tasks.hidden import all_tasks
 from runner.tasks.modules import load
 from runner.tasks.registry import Kind
@@ -26,7 +27,7 @@ _LOOP = f"{_FLOW}.LoopUntil"
 _AT_WORK = (State.SUBMITTED, State.RUNNING, State.RESUBMITTED)
 
 
-@dataclass(slots=True, kw_only=True)
+@record(kw_only=True, frozen=False)
 class Recovered:
     """An execution as it is to go on; `messages` belong into its log, with their task runs."""
 

@@ -11,18 +11,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from runner.model.execution import Execution, TaskRun
+from runner.records import record
 
 FOLDER = "runs"
 KEPT = 10
 """So many executions of a flow are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Past:
     """An execution that went before, and its task runs in the order of their creation."""
 

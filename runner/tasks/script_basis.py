@@ -31,7 +31,8 @@ async def script_basis(ctx: RunContext) -> object:
         raise TaskFailed("It sees all of the execution, or its packages are installed anew")
     _, language = language_of(ctx.task.type)
     place = await choose_place(ctx, language.user, {"workingDir": "-", "outputDir": "-"})
-    files = await anyio.to_thread.run_sync(_namespace_files, ctx, await _namespaces(ctx))
+    named = await _namespaces(ctx)
+    files = await anyio.to_thread.run_sync(_namespace_files, ctx, named) if named else []
     if place.docker is None:
         return [_environment(ctx.settings.environ), files]
     if place.docker.pull_policy == "ALWAYS":

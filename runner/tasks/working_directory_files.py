@@ -6,7 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,7 @@ import anyio.to_thread
 from runner.errors import TaskFailed
 from runner.model.execution import Level, new_id
 from runner.patterns import regex
+from runner.records import record
 from runner.runners.properties import PropertyReader
 from runner.storage.files import NamespaceFiles
 from runner.tasks.context import RunContext
@@ -92,7 +93,7 @@ async def load_namespace_files(
         ctx.time("namespacefiles.duration", took)
 
 
-@dataclass(slots=True, kw_only=True)
+@record(kw_only=True, frozen=False)
 class _Loader:
     """Copies the files of namespaces, in their order, into a folder; runs in a thread.
 

@@ -75,8 +75,11 @@ CASES: list[tuple[type[Any], type[Any], tuple[Any, ...], dict[str, Any]]] = [
 def test_a_record_has_the_values_the_text_and_the_fields_of_a_data_class(
     plain: type[Any], ours: type[Any], args: tuple[Any, ...], named: dict[str, Any]
 ) -> None:
-    expected, made = plain(*args, **named), ours(*args, **named)
+    expected = plain(*args, **named)
+    # The first ones are made in another way than those after them.
+    first, *_, made = [ours(*args, **named) for _ in range(100)]
 
+    assert asdict(first) == asdict(expected)
     assert asdict(made) == asdict(expected)
     assert repr(made) == f"Record{expected!r}"
     assert [(each.name, each.type) for each in fields(made)] == [
@@ -93,8 +96,23 @@ def test_wrong_arguments_are_refused_by_the_first_call_and_by_later_ones(ours: t
             ours(unknown=1)
 
 
+def test_arguments_that_are_missing_or_too_many_are_refused() -> None:
+    @record
+    class Fresh:
+        one: int
+        two: int = 2
+
+    with pytest.raises(TypeError, match="multiple values for argument 'one'"):
+        Fresh(1, one=1)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'one'"):
+        Fresh(two=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="takes from 2 to 3 positional arguments but 4 were"):
+        Fresh(1, 2, 3)  # type: ignore[call-arg]
+
+
 def test_parameters_have_the_names_and_defaults_of_the_fields() -> None:
-    RecordNamed(shown=1)
+    for _ in range(100):
+        RecordNamed(shown=1)
 
     assert str(signature(RecordNamed)) == "(*, self_='x', shown, hidden=None)"
     with pytest.raises(TypeError, match="1 positional argument but 2 were given"):
@@ -130,3 +148,16 @@ def test_a_record_does_not_change() -> None:
     with pytest.raises(FrozenInstanceError, match="cannot delete field 'left'"):
         del pair.left  # type: ignore[misc]
     assert replace(pair, left=2) == RecordPair(2)
+
+
+def test_a_record_that_is_not_frozen_changes_and_has_no_hash() -> None:
+    @record(frozen=False)
+    class Changing:
+        one: int
+
+    changing = Changing(1)
+    changing.one = 2
+
+    assert changing == Changing(2)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(changing)
