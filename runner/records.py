@@ -87,10 +87,8 @@ def _fill(
     kwargs: dict[str, object],
 ) -> bool:
     """Put the values into the slots; False, with nothing said, if they are not the right ones."""
-    given = {
-        **dict(zip([each.name for each in known if not each.kw_only], args, strict=False)),
-        **kwargs,
-    }
+    positional = [each.name for each in known if not each.kw_only]
+    given = {**dict(zip(positional, args, strict=False)), **kwargs}
     if len(given) != len(args) + len(kwargs):
         return False
     for each in known:

@@ -9,7 +9,6 @@ import anyio
 
 from runner.engine.context import scope_of_flow
 from runner.engine.creation import id_for
-from runner.engine.flow_outputs import render_outputs, render_wanted
 from runner.engine.journal import Journal
 from runner.errors import Conflict, NotFound, TaskFailed
 from runner.model.execution import Execution, TaskRun, TriggerCause
@@ -157,6 +156,8 @@ class Children:
         )
         if not flow.outputs and not wanted:
             return Finished(execution=execution)
+        from runner.engine.flow_outputs import render_outputs, render_wanted
+
         runs = await self._engine.store.task_runs(execution_id)
         journal = Journal(flow, execution, self._engine.store, runs=runs)
         scope = scope_of_flow(self._engine, journal, ended=False)

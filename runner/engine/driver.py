@@ -19,7 +19,6 @@ from runner.engine.adoption import Adopted
 from runner.engine.ahead import TASKS_AHEAD, look_ahead
 from runner.engine.bell import Bell
 from runner.engine.context import scope_of_flow
-from runner.engine.flow_outputs import render_outputs
 from runner.engine.frame import Frame, Trail
 from runner.engine.groups import Groups
 from runner.engine.journal import Journal
@@ -160,6 +159,8 @@ class Driver:
         states = (*self._before_end, state)
         outputs = None
         if self.ending is None and journal.flow.outputs:
+            from runner.engine.flow_outputs import render_outputs
+
             rendered = await render_outputs(
                 journal.flow, scope_of_flow(self.engine, journal, ended=False)
             )

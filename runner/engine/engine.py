@@ -13,7 +13,6 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from runner.engine import restart
 from runner.engine.adoption import Adopted, Leftovers, adopt, adopt_later
 from runner.engine.checks import refusal, run_checks
 from runner.engine.children import Children
@@ -26,7 +25,6 @@ from runner.engine.inputs import Resolved, resolve_inputs, resume_inputs
 from runner.engine.journal import Journal, OnState, utc_now
 from runner.engine.leaving import Leaving
 from runner.engine.live import Live
-from runner.engine.recovery import MAX_RESTARTS, recovered, types_of
 from runner.errors import Conflict, NotFound, RunnerUnavailable
 from runner.model.execution import (
     Breakpoint,
@@ -53,6 +51,9 @@ if TYPE_CHECKING:
     from runner.store.past import Past
 
 __all__ = ["CORRELATION", "Engine"]
+
+MAX_RESTARTS = 3
+"""So often a task run is run again after it was lost."""
 
 
 class Engine:
@@ -261,6 +262,8 @@ class Engine:
             else:
                 await journal.move(State.FAILED)
             return
+        from runner.engine.recovery import types_of
+
         runs = await self.store.task_runs(execution.id)
         try:
             adopted = await adopt(leftovers, execution, runs, types_of(flow), self.runners)
@@ -274,6 +277,8 @@ class Engine:
         self, flow: Flow, execution: Execution, restarts: int, leftovers: Leftovers
     ) -> None:
         """Go on with an execution as soon as the engine that has its containers answers."""
+        from runner.engine.recovery import types_of
+
         runs = await self.store.task_runs(execution.id)
         adopted = await adopt_later(leftovers, execution, runs, types_of(flow), self.runners)
         await self._go_on(flow, execution, runs, restarts, adopted)
@@ -286,6 +291,8 @@ class Engine:
         restarts: int,
         adopted: Adopted,
     ) -> None:
+        from runner.engine.recovery import recovered
+
         state = recovered(flow, execution, runs, utc_now(), restarts, adopted)
         adopted.forget_lost()
         journal = self._journal(flow, state.execution, state.runs, told=execution)
@@ -432,6 +439,8 @@ class Engine:
         Raises:
             Conflict: nothing in it can be restarted.
         """
+        from runner.engine import restart
+
         execution, runs, flow = await self._stored(execution_id, revision)
         execution, runs = restart.restarted(flow, execution, runs, utc_now())
         return await self._begin_again(flow, execution, runs)
@@ -444,6 +453,8 @@ class Engine:
         breakpoints: Sequence[Breakpoint] = (),
     ) -> Execution:
         """Run an execution again as a new one, from a task run on or from the start."""
+        from runner.engine import restart
+
         execution, runs, flow = await self._stored(execution_id, revision)
         new, copies = restart.replayed(flow, execution, runs, task_run_id, utc_now())
         new = replace(new, breakpoints=tuple(breakpoints))
@@ -452,6 +463,8 @@ class Engine:
 
     async def change_state(self, execution_id: str, task_run_id: str, state: State) -> Execution:
         """Give a task run of an ended execution another state and go on from there."""
+        from runner.engine import restart
+
         execution, runs, flow = await self._stored(execution_id, None)
         execution, runs = restart.changed(flow, execution, runs, task_run_id, state, utc_now())
         return await self._begin_again(flow, execution, runs)

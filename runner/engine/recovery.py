@@ -19,9 +19,6 @@ from runner.tasks.hidden import all_tasks
 from runner.tasks.modules import load
 from runner.tasks.registry import Kind
 
-MAX_RESTARTS = 3
-"""So often a task run is run again after it was lost."""
-
 _FLOW = "io.kestra.plugin.core.flow"
 _LOOP = f"{_FLOW}.LoopUntil"
 _AT_WORK = (State.SUBMITTED, State.RUNNING, State.RESUBMITTED)

@@ -139,6 +139,7 @@ _OF_A_RUN = (
             (
                 *("runner.expr.lexer", "runner.expr.parser", "runner.expr.javaregex"),
                 *("runner.engine.input_values", "runner.tasks.working_directory_files"),
+                *("runner.engine.recovery", "runner.engine.restart", "runner.engine.flow_outputs"),
                 *("runner.store.rows", "runner.runners.docker"),
             ),
             id="for what not every flow has",
