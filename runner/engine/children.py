@@ -89,7 +89,7 @@ class Children:
         own = {label.key: label for label in (*inherited, *flow.labels, *child.labels)}
         cause = TriggerCause(
             id=run.task_id,
-            type=task.type,
+            type=task.type_as_written,
             variables={
                 "executionId": parent.id,
                 "namespace": parent.namespace,

@@ -255,7 +255,7 @@ def inputs_for_rendering(
         item for item in flow.inputs if item.defaults is not None and item.id not in (inputs or {})
     ]
     if not missing:
-        return None if inputs is None else hash_ordered(inputs)
+        return None if inputs is None else _ordered(inputs)
     scope = scope or Scope({"flow": {"id": flow.id, "namespace": flow.namespace}})
     added: dict[str, Any] = {}
     for item in missing:
@@ -266,7 +266,12 @@ def inputs_for_rendering(
             continue
         if value is not None:
             added[item.id] = value
-    return hash_ordered({**(inputs or {}), **added})
+    return _ordered(inputs or {}, added)
+
+
+def _ordered(inputs: Mapping[str, Any], added: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Inputs as Kestra has them: sorted when they were read, then copied to a HashMap."""
+    return hash_ordered({**dict(sorted(inputs.items())), **(added or {})})
 
 
 def _plain_default(item: Input, scope: Scope) -> Any:

@@ -10,10 +10,14 @@ from typing import Any, cast
 
 from runner.model.execution import Outputs, TaskRun
 from runner.model.state import State
-from runner.tasks.hash_order import hash_ordered
+from runner.tasks.hash_order import HashMap, hash_ordered
 
 Tree = dict[str, Any]
-"""Maps by task id and then by the loop values around the run, outermost first."""
+"""Maps by task id and then by loop values: for outputs those around the run and its own, outermost
+first, for states its own."""
+
+_EMPTY_TABLE = 16
+"""What Java's map has room for when it is made without anything in it."""
 
 
 class Trees:
@@ -21,10 +25,12 @@ class Trees:
 
     def __init__(self, runs: Mapping[str, TaskRun]) -> None:
         self._runs = runs
-        self._outputs: Tree = {}
-        self._states: Tree = {}
+        self._outputs: Tree = HashMap(_EMPTY_TABLE)
+        self._states: Tree = HashMap(_EMPTY_TABLE)
+        self._placed: Tree = {}
         self._owner: dict[tuple[str, ...], str] = {}
         self._path: dict[str, tuple[str, ...]] = {}
+        self._last: dict[tuple[str, ...], str] = {}
         self._shown: dict[str, Outputs] = {}
         for run in runs.values():
             self.put(run)
@@ -36,22 +42,31 @@ class Trees:
 
     @property
     def states(self) -> Mapping[str, Any]:
-        """The variable `tasks`: the state of the last run of every task."""
+        """The variable `tasks`: the state of the last run of every task, or of each value of it."""
         return self._states
+
+    @property
+    def placed_states(self) -> Mapping[str, Any]:
+        """The states by all loop values around, as outputs are."""
+        return self._placed
 
     def put(self, run: TaskRun) -> None:
         """Take note of a run that is new or has changed."""
         path = self._path.get(run.id)
+        place = _place_of_state(run)
         if path is None:
             path = self._path[run.id] = self._path_of(run)
             self._owner[path] = run.id
-        elif self._owner[path] != run.id:
+            self._last[place] = run.id
+        if self._last.get(place) == run.id:
+            _node(self._states, place, _EMPTY_TABLE)["state"] = str(run.state)
+        if self._owner[path] != run.id:
             return  # a later run of the same place hides this one
         outputs = _shown(run)
         if outputs is not None and self._shown.get(run.id) is not outputs:
             self._shown[run.id] = outputs
             _put(self._outputs, path, _as_printed(outputs))
-        _node(self._states, path)["state"] = str(run.state)
+        _node(self._placed, path)["state"] = str(run.state)
 
     def drop(self, run: TaskRun) -> None:
         """Forget a run."""
@@ -60,7 +75,11 @@ class Trees:
         if self._owner[path] == run.id:
             del self._owner[path]
             _remove(self._outputs, path)
-            _remove(self._states, path)
+            _remove(self._placed, path)
+        place = _place_of_state(run)
+        if self._last.get(place) == run.id:
+            del self._last[place]
+            _remove(self._states, place)
 
     def _path_of(self, run: TaskRun) -> tuple[str, ...]:
         """The task's id and the loop values of the run and those around it, outermost first."""
@@ -71,6 +90,11 @@ class Trees:
                 values.append(around.value)
             around = self._runs.get(around.parent_id) if around.parent_id else None
         return (run.task_id, *reversed(values))
+
+
+def _place_of_state(run: TaskRun) -> tuple[str, ...]:
+    """Where its state is: loops further out do not count (flow-model 6.1)."""
+    return (run.task_id,) if run.value is None else (run.task_id, run.value)
 
 
 _NOTHING: Outputs = {}
@@ -94,11 +118,11 @@ def _inner(value: Any) -> Any:
     return _as_printed(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
 
 
-def _node(tree: Tree, path: Sequence[str]) -> Tree:
+def _node(tree: Tree, path: Sequence[str], size: int = 1) -> Tree:
     """The map at `path`; maps are made on the way, in place of anything else."""
     for part in path:
         if not isinstance(tree.get(part), dict):
-            tree[part] = {}
+            tree[part] = HashMap(size)
         tree = tree[part]
     return tree
 

@@ -11,6 +11,8 @@ from runner.engine.inputs import inputs_for_rendering
 from runner.engine.journal import Journal
 from runner.model.execution import Label, TaskRun
 from runner.model.flow import Flow, Task
+from runner.model.state import State
+from runner.tasks.hash_order import hash_ordered
 from runner.tasks.hidden import ITERATION
 
 _SCHEDULE = "io.kestra.plugin.core.trigger.Schedule"
@@ -115,7 +117,8 @@ def root(
 
     def variables() -> Mapping[str, Any] | None:
         live = journal.execution.variables
-        return live if live is not None else flow.variables
+        given = live if live is not None else flow.variables
+        return None if given is None else hash_ordered(given)
 
     return {
         "flow": lambda: of_flow(flow),
@@ -167,21 +170,39 @@ def of_task(
         return known
 
     def ancestors() -> list[dict[str, Any]]:
-        return parents_of(journal, frame)
+        # Children of a WorkingDirectory stand where it stands, they do not see it above them.
+        inside = frame.shared_dir is not None and frame.parent is not None
+        return parents_of(journal, frame.parent if inside and frame.parent else frame)
+
+    def states() -> Mapping[str, Any]:
+        return _with_own_state(journal.trees.states, journal.runs.get(run.id, run))
 
     makers: dict[str, Callable[[], Any]] = {
-        "task": lambda: {"id": task.id, "type": task.type},
+        "task": lambda: {"id": task.id, "type": task.type_as_written},
         "taskrun": taskrun,
         "parent": lambda: next(iter(ancestors()), None),
         "parents": ancestors,
         "workerTaskrun": worker_taskrun,
+        "tasks": states,
     }
     iterations = [around for around in frame.outward() if around.task and _is_iteration(around)]
     if iterations:
         makers["item"] = lambda: _item(journal, iterations)
         makers["outputs"] = lambda: _unindexed(journal.trees.outputs, iterations)
-        makers["tasks"] = lambda: _unindexed(journal.trees.states, iterations)
+        makers["tasks"] = lambda: _unindexed(journal.trees.placed_states, iterations)
     return makers
+
+
+def _with_own_state(states: Mapping[str, Any], run: TaskRun) -> Mapping[str, Any]:
+    """`tasks` as a task sees it that a worker runs: its own state is that in which it was sent."""
+    changes = [change.state for change in run.history.changes]
+    if changes[-1] is not State.RUNNING or State.SUBMITTED not in changes:
+        return states
+    sent = len(changes) - 1 - changes[::-1].index(State.SUBMITTED)
+    own = {"state": str(changes[sent - 1])}
+    if run.value is None:
+        return {**states, run.task_id: own}
+    return {**states, run.task_id: {**states[run.task_id], run.value: own}}
 
 
 def _is_iteration(frame: Frame) -> bool:
@@ -226,13 +247,10 @@ def parents_of(journal: Journal, frame: Frame) -> list[dict[str, Any]]:
             continue
         live = journal.runs.get(around.run.id, around.run)
         entry: dict[str, Any] = {}
-        if live.value is not None:
-            around_it: dict[str, Any] = {"value": live.value}
-            if live.iteration is not None:
-                around_it["iteration"] = live.iteration
-            entry["taskrun"] = around_it
         if live.outputs:
             entry["outputs"] = live.outputs
+        if live.value is not None:
+            entry["taskrun"] = {"value": live.value}
         if entry:
             found.append(entry)
     return found

@@ -126,10 +126,17 @@ class Tasks:
             retry=retry,
             log_level=None if level is None else Level(level),
             places=Places(node),
+            old_type=_old_name(node, type_name),
             **fields,
         )
         self._common.nodes[task] = node
         return task
+
+
+def _old_name(node: Map, type_name: str) -> str | None:
+    """The name of the type in the file, if it is not its canonical one."""
+    written = node.get("type")
+    return written if isinstance(written, str) and written != type_name else None
 
 
 class Places(Mapping[str, Place]):

@@ -46,9 +46,10 @@ class Retry:
 class Task:
     """One task of a flow.
 
-    `type` is the canonical name, whatever old name the author used. `properties` holds what the
-    author and the plugin defaults gave, unrendered, without the properties every task has; a
-    property that was not given is absent (its default stands in the catalogue). `timeout` and
+    `type` is the canonical name, `type_as_written` the one that the author used. `properties`
+    holds what the author and the plugin defaults gave, unrendered, without the properties every
+    task has; a property that was not given is absent (its default stands in the catalogue).
+    `timeout` and
     `run_if` are unrendered. `places` gives the place of a property by its path below the task.
     """
 
@@ -66,6 +67,12 @@ class Task:
     log_to_file: bool = False
     task_cache: Mapping[str, Any] | None = None
     places: Mapping[str, Place] = field(default_factory=dict[str, Place])
+    old_type: str | None = None
+
+    @property
+    def type_as_written(self) -> str:
+        """The type by the name that the author used, which may be an old one."""
+        return self.old_type or self.type
 
     def children(self, name: str = "tasks") -> tuple[Task, ...]:
         """The enabled tasks listed under property `name`, none if it is absent."""

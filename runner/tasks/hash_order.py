@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 
-def hash_ordered(values: Mapping[str, Any]) -> dict[str, Any]:
+def hash_ordered(values: Mapping[str, Any], size: int = 1) -> dict[str, Any]:
     """`values` as a HashMap has them that was filled with all of them at once.
 
-    Filled in several steps, Java's table may be of another size and its order another one.
+    Filled in several steps, Java's table may be of another size and its order another one. `size`
+    is what the table has at least: 16 if it was empty when the first value came.
     """
-    size = 1
     while size < len(values) / 0.75:
         size *= 2
     # Within one bucket, and so for equal places, the older entry comes first; sorting is stable.
     return dict(sorted(values.items(), key=lambda item: _spread(item[0]) & (size - 1)))
+
+
+class HashMap(dict[str, Any]):
+    """A map that grows key by key and is walked in the order of a HashMap.
+
+    It is put in order when it is walked: a loop over thousands of values fills it and asks it for
+    single keys, and hardly ever walks it. `size` is what Java's table has at least.
+    """
+
+    def __init__(self, size: int = 1) -> None:
+        super().__init__()
+        self._size = size
+
+    def _ordered(self) -> dict[str, Any]:
+        plain = {key: self[key] for key in super().__iter__()}
+        return plain if len(plain) < 2 else hash_ordered(plain, self._size)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ordered())
+
+    def keys(self) -> KeysView[str]:  # pyright: ignore[reportIncompatibleMethodOverride] # typeshed's view is of a dict itself
+        return self._ordered().keys()
+
+    def values(self) -> ValuesView[Any]:  # pyright: ignore[reportIncompatibleMethodOverride] # as above
+        return self._ordered().values()
+
+    def items(self) -> ItemsView[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride] # as above
+        return self._ordered().items()
 
 
 def _spread(text: str) -> int:

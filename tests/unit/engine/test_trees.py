@@ -41,7 +41,35 @@ def test_loop_values_around_a_run_are_keys_outermost_first() -> None:
     put(trees, runs, run("t", State.FAILED, inner.id, value="2"))
 
     assert trees.outputs == {"t": {"a": {"1": {"x": 1}, "2": {}}}}
-    assert trees.states["t"] == {"a": {"1": {"state": "SUCCESS"}, "2": {"state": "FAILED"}}}
+    assert trees.states["t"] == {"1": {"state": "SUCCESS"}, "2": {"state": "FAILED"}}
+    placed = {"1": {"state": "SUCCESS"}, "2": {"state": "FAILED"}}
+    assert trees.placed_states["t"] == {"a": placed}
+
+
+def test_of_runs_without_a_value_of_their_own_the_last_one_gives_the_state() -> None:
+    runs: dict[str, TaskRun] = {}
+    trees = Trees(runs)
+    loop = put(trees, runs, run("loop", State.RUNNING))
+    one = put(trees, runs, run("if", State.RUNNING, loop.id, value="1"))
+    two = put(trees, runs, run("if", State.RUNNING, loop.id, value="2"))
+    first = put(trees, runs, run("t", State.RUNNING, one.id))
+    put(trees, runs, run("t", State.FAILED, two.id))
+    put(trees, runs, replace(first, history=History.begin(State.SUCCESS, NOW)))
+
+    assert trees.states["t"] == {"state": "FAILED"}
+
+
+def test_the_trees_are_walked_in_the_order_of_java_maps() -> None:
+    runs: dict[str, TaskRun] = {}
+    trees = Trees(runs)
+    loop = put(trees, runs, run("each", State.RUNNING))
+    for value in ("s", "two", "3"):
+        put(trees, runs, run("t", State.SUCCESS, loop.id, value=value, outputs={"x": 1}))
+    put(trees, runs, run("a", State.SUCCESS))
+
+    assert list(trees.states) == ["a", "t", "each"]
+    assert list(trees.outputs) == ["a", "t"]
+    assert list(trees.outputs["t"]) == ["two", "s", "3"]
 
 
 def test_new_outputs_of_a_run_replace_the_old_ones() -> None:
