@@ -141,6 +141,10 @@ class TaskFailed(RunnerError):
     """The task failed."""
 
 
+class NotDecided(TaskFailed):
+    """Whether a task in a WorkingDirectory is to run cannot be told; its log says why."""
+
+
 class ExitStatus(TaskFailed):
     """The command of a task ended with a status other than 0."""
 

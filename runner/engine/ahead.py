@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from runner.engine.context import Context
 from runner.engine.frame import Frame
 from runner.errors import RunnerError
-from runner.model.execution import Level, TaskRun, new_id
+from runner.model.execution import Level, TaskRun
 from runner.model.flow import Task
-from runner.model.state import History, State
 from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES
 from runner.tasks.modules import load
 
@@ -29,16 +28,7 @@ class Ahead(Context):
     """A task that has not begun, as far as it is known before; it writes nothing to the log."""
 
     def __init__(self, driver: Driver, frame: Frame, task: Task) -> None:
-        execution = driver.journal.execution
-        self._ahead = TaskRun(
-            id=new_id(),
-            execution_id=execution.id,
-            namespace=execution.namespace,
-            flow_id=execution.flow_id,
-            task_id=task.id,
-            history=History.begin(State.CREATED, driver.journal.now()),
-            parent_id=frame.run_id,
-        )
+        self._ahead = driver.journal.new_run(task, frame.run_id)
         super().__init__(driver, frame, task, self._ahead.id)
 
     @property

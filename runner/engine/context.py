@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.engine.adoption import Known
+from runner.engine.complaints import cause_of, hint_of
 from runner.engine.frame import Frame
 from runner.engine.journal import Journal
 from runner.engine.output import Reader
 from runner.engine.places import with_place
 from runner.engine.services import EngineServices
 from runner.engine.variables import Variables, of_task, root
-from runner.errors import RenderFailed, TaskFailed
+from runner.errors import RenderFailed, RunnerError, TaskFailed
 from runner.expr import Scope, render_typed, render_value
 from runner.model import convert
 from runner.model.catalog import PropertyInfo, TypeExpression, catalog, type_expression
@@ -199,6 +200,13 @@ class Context:
         if self.task.log_level is None or level.rank >= self.task.log_level.rank:
             self._driver.journal.log(level, message, self.task_run)
 
+    def complain(self, error: RunnerError, before: str = "") -> None:
+        self.log(Level.ERROR, before + cause_of(error))
+        hint = hint_of(error)
+        if hint:
+            # Not in the line above: people compare and search those.
+            self.log(Level.DEBUG, hint)
+
     def count(self, name: str, value: float, **tags: str) -> None:
         self._measure(name, "counter", value, tags)
 
@@ -259,7 +267,20 @@ class Context:
     async def run_in(self, folder: Path, tasks: Sequence[Task]) -> bool:
         around = self._frame
         inner = Frame(around.parent, around.task, around.run, folder, trail=around.trail)
-        return await self._driver.in_order(inner, tasks)
+        goes_on = await self._driver.in_order(inner, tasks)
+        if self._driver.stopping and not inner.is_after:
+            await self._kill_unbegun(tasks)
+        return goes_on
+
+    async def _kill_unbegun(self, tasks: Sequence[Task]) -> None:
+        """Record the tasks of a killed job that it did not come to: CREATED, then KILLED."""
+        journal = self._driver.journal
+        begun = {run.task_id for run in self.children()}
+        for task in tasks:
+            if task.id not in begun:
+                run = journal.new_run(task, self._run_id)
+                journal.add(run)
+                await journal.save(run.moved(State.KILLED, journal.now()))
 
     async def flush(self) -> None:
         """Write the log lines that wait."""
@@ -279,19 +300,18 @@ class Context:
 
     async def discard_children(self, iteration: int) -> None:
         journal = self._driver.journal
-        below = [run.id for run in journal.children(self._run_id)]
-        for run_id in below:
-            below.extend(run.id for run in journal.children(run_id))
-        await journal.discard(below)
+        # What stands deeper stays, with its outputs, as on Kestra.
+        await journal.discard([run.id for run in journal.children(self._run_id)])
         await journal.save(replace(self.task_run, iteration=iteration))
 
     def children(self) -> Sequence[TaskRun]:
         return self._driver.journal.children(self._run_id)
 
-    async def pause(self, until: datetime | None) -> Resumption:
+    async def pause(self, until: datetime | None, *, cancels: bool = False) -> Resumption:
         await self._driver.journal.flush()
         outside = self._frame.parent or self._frame
-        return await self._driver.pauses.pause(outside, self.task_run, until, self.task)
+        pauses = self._driver.pauses
+        return await pauses.pause(outside, self.task_run, until, self.task, cancels=cancels)
 
     async def rest(self, until: datetime) -> bool:
         await self._driver.journal.flush()

@@ -29,7 +29,7 @@ from runner.model.execution import Breakpoint, Label, Level, TaskRun
 from runner.model.flow import Task
 from runner.model.state import State
 from runner.runners.base import Leavings
-from runner.tasks.context import Group
+from runner.tasks.context import Group, Result
 from runner.tasks.endings import guess
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ class Driver:
         self._earlier = {
             (run.parent_id, run.task_id, run.value): run.id for run in journal.runs.values()
         }
+        self._on_pause = frozenset(
+            task.properties["onPause"].id
+            for task in journal.flow.walk()
+            if "onPause" in task.properties
+        )
         self._before_end: tuple[State, ...] = ()
         self._bell = Bell()
 
@@ -178,6 +183,7 @@ class Driver:
     def main_runs(self, frame: Frame) -> list[TaskRun]:
         """The runs of the level's own tasks, without those of its other branches."""
         aside = {task.id for branch in self._branches(frame) for task in branch}
+        aside |= self._on_pause
         return [run for run in self.journal.children(frame.run_id) if run.task_id not in aside]
 
     def _branches(self, frame: Frame) -> tuple[Sequence[Task], ...]:
@@ -190,29 +196,39 @@ class Driver:
     async def run_level(
         self,
         frame: Frame,
-        work: Callable[[], Awaitable[Any]],
+        work: Callable[[], Awaitable[Result | bool]],
         errors: Sequence[Task],
         finally_: Sequence[Task],
     ) -> None:
         """Do the level's own `work`, then its `errors` if a task failed, then its `finally`.
 
-        Work that gives FAILED has failed by itself, without any of its tasks.
+        Work may have failed by itself, without any of its tasks, or be all that there is to do.
         What has begun before stays begun: a level in whose `errors` there are runs goes on there,
         whatever its tasks' states were changed to (flow-model 3.2, 3.12).
         """
         begun = {run.task_id for run in self.journal.children(frame.run_id)}
         in_errors = any(task.id in begun for task in errors)
         if any(task.id in begun for task in finally_):
-            await self.in_order(self._aside(frame), finally_)
+            await self._run_aside(frame, finally_)
             return
-        forced = not in_errors and await work() is State.FAILED
+        given = Result() if in_errors else await work()
+        result = given if isinstance(given, Result) else Result()
+        if result.alone:
+            return
         failed = [run.id for run in self.main_runs(frame) if run.state is State.FAILED]
-        if failed or in_errors or forced:
+        if failed or in_errors or result.forced:
             self.close(frame)
             if failed and self.silent.issuperset(failed):
                 return
-            await self.in_order(self._aside(frame), errors)
-        await self.in_order(self._aside(frame), finally_)
+            await self._run_aside(frame, errors)
+        await self._run_aside(frame, finally_)
+
+    async def _run_aside(self, frame: Frame, tasks: Sequence[Task]) -> None:
+        """Run the level's `errors` or `finally`; in a loop that counts rounds, in its last one."""
+        iteration = None
+        if frame.counts and frame.run is not None:
+            iteration = self.journal.runs[frame.run.id].iteration or 0
+        await self.in_order(self._aside(frame), tasks, iteration=iteration)
 
     def _aside(self, frame: Frame) -> Frame:
         """A level beside `frame`, for its `errors` or `finally`: a failed task stops nothing."""
@@ -370,7 +386,9 @@ class Driver:
                 scope.cancel()
         for around in from_.outward() if from_ else ():
             if around.run_id and not self.journal.runs[around.run_id].state.is_terminal:
-                await self.journal.move_run(around.run_id, state)
+                # On Kestra the attempt of what is retried as a whole stays as it was.
+                attempt = state is not State.RETRIED
+                await self.journal.move_run(around.run_id, state, attempt=attempt)
         self.pulse()
 
     async def kill(self, *, cascade: bool) -> None:
@@ -380,10 +398,18 @@ class Driver:
             return
         self.kills_children = cascade
         if state is State.PAUSED:
-            await self.journal.move(State.RESTARTED, State.KILLING)
+            waiting = self._has_paused_run()
+            await self.journal.move(*([State.RESTARTED] if waiting else []), State.KILLING)
         elif state is not State.QUEUED:
             await self.journal.move(State.KILLING)
         await self.end(State.KILLED, stop=True)
+
+    def _has_paused_run(self) -> bool:
+        """Whether a task waits: a Pause, or a LoopUntil for its next round."""
+        journal = self.journal
+        if any(run.state is State.PAUSED for run in journal.runs.values()):
+            return True
+        return self.pauses.rests > 0
 
     async def add_labels(self, labels: Sequence[Label]) -> None:
         """Add labels to the execution; a key that is there gets the new value."""

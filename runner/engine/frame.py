@@ -52,15 +52,16 @@ class Frame:
     """One level of the running flow, under which task runs are created.
 
     A flowable's tasks, its `errors` and its `finally` are three frames of the same task run.
-    `keeps_going`: a failed task does not stop those after it. `closed`: nothing more may start
-    here nor below. `after`: the level of `afterExecution`, which nothing closes. `trail` grows with
-    the tasks that run here.
+    `counts`: the task numbers the rounds in which it repeats its tasks. `keeps_going`: a failed
+    task does not stop those after it. `closed`: nothing more may start here nor below. `after`: the
+    level of `afterExecution`, which nothing closes. `trail` grows with the tasks that run here.
     """
 
     parent: Frame | None = None
     task: Task | None = None
     run: TaskRun | None = None
     shared_dir: Path | None = None
+    counts: bool = False
     keeps_going: bool = False
     closed: bool = False
     after: bool = False

@@ -14,8 +14,17 @@ from anyio.lowlevel import checkpoint
 from runner.engine.bell import Bell
 from runner.engine.masking import Masker
 from runner.engine.trees import Trees
-from runner.model.execution import Attempt, Execution, Level, LogBatch, Metric, Outputs, TaskRun
-from runner.model.flow import Flow
+from runner.model.execution import (
+    Attempt,
+    Execution,
+    Level,
+    LogBatch,
+    Metric,
+    Outputs,
+    TaskRun,
+    new_id,
+)
+from runner.model.flow import Flow, Task
 from runner.model.state import History, State
 from runner.model.triggers import Consequences
 from runner.store.base import NO_CONSEQUENCES, Store
@@ -168,6 +177,27 @@ class Journal:
         self._waiting_lines = 0
         self._flushed_s = anyio.current_time()
         return batches, metrics
+
+    def new_run(
+        self,
+        task: Task,
+        parent_id: str | None,
+        *,
+        value: str | None = None,
+        iteration: int | None = None,
+    ) -> TaskRun:
+        """A run of a task, CREATED now; it is not taken into the record."""
+        return TaskRun(
+            id=new_id(),
+            execution_id=self.execution.id,
+            namespace=self.execution.namespace,
+            flow_id=self.execution.flow_id,
+            task_id=task.id,
+            history=History.begin(State.CREATED, self.now()),
+            parent_id=parent_id,
+            value=value,
+            iteration=iteration,
+        )
 
     def add(self, run: TaskRun) -> None:
         """Take a new or changed task run into the record in memory; it is not stored."""

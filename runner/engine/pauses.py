@@ -23,9 +23,10 @@ class Pauses:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._resumed: dict[str, Mapping[str, Any]] = {}
+        self.rests = 0
 
     async def pause(
-        self, frame: Frame, run: TaskRun, until: datetime | None, task: Task
+        self, frame: Frame, run: TaskRun, until: datetime | None, task: Task, *, cancels: bool
     ) -> Resumption:
         """Pause the execution and the run of the Pause `task`; see `FlowContext.pause`."""
         on_pause: Task | None = task.properties.get("onPause")
@@ -47,7 +48,7 @@ class Pauses:
                 why = Resumption(why="elapsed")
                 break
             await self._driver.next_pulse(until)
-        if self._driver.ending is None:
+        if self._driver.ending is None and not (cancels and why.why == "elapsed"):
             if any(task.children(name) for name in ("tasks", "errors", "finally")):
                 # What it holds is run now.
                 await journal.move_run(run.id, State.RUNNING)
@@ -57,7 +58,9 @@ class Pauses:
     async def rest(self, until: datetime) -> bool:
         """Pause the execution alone until `until`; False if it is being ended."""
         resting = await self._rest_execution()
+        self.rests += 1
         alive = await self._driver.wait_until(until)
+        self.rests -= 1
         if alive and resting:
             await self._go_on(State.RUNNING)
         return alive

@@ -268,7 +268,8 @@ def changed(
 
 
 def _ancestors(run: TaskRun, by_id: dict[str, TaskRun]) -> Iterable[TaskRun]:
-    while run.parent_id is not None:
+    # Above a run of a LoopUntil's earlier round there may be nothing any more.
+    while run.parent_id in by_id:
         run = by_id[run.parent_id]
         yield run
 

@@ -42,9 +42,16 @@ async def show_retrying(driver: Driver, frame: Frame, task: Task) -> None:
     """Record that the execution waits for a retry, unless it waits for one already."""
     journal = driver.journal
     if driver.retrying == 0 and journal.execution.state is State.RUNNING:
-        # A root task's own retry passes through FAILED (flow-model 3.6, Histories).
+        # A root task's retry passes through FAILED (flow-model 3.6, Histories).
         own = frame.run is None and task.retry is not None
-        await journal.move(*([State.FAILED] if own else []), State.RETRYING)
+        passes = own or _was_all(driver, frame)
+        await journal.move(*([State.FAILED] if passes else []), State.RETRYING)
+
+
+def _was_all(driver: Driver, frame: Frame) -> bool:
+    """Whether nothing would be left to do after a failure: neither `errors` nor `finally`."""
+    flow = driver.journal.flow
+    return frame.run is None and not flow.errors and not flow.finally_
 
 
 async def wait_for_retry(
@@ -65,10 +72,13 @@ async def wait_for_retry(
     return await journal.move_run(run.id, state, attempt=False)
 
 
-async def retry_as_new(driver: Driver, frame: Frame, run: TaskRun, date: datetime) -> None:
+async def retry_as_new(
+    driver: Driver, frame: Frame, task: Task, run: TaskRun, date: datetime
+) -> None:
     """End the execution RETRIED; a new one of the same kind starts at `date`."""
     journal = driver.journal
     await driver.engine.retry_as_new(journal, date)
     await journal.save(run.moved(State.RETRIED, journal.now()))
-    before = (State.FAILED,) if frame.run is None else ()
+    own = frame.run is None and task.retry is not None
+    before = (State.FAILED,) if own or _was_all(driver, frame) else ()
     await driver.end(State.RETRIED, stop=False, from_=frame, before=before)

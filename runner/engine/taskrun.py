@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from runner.engine.adoption import remaining
-from runner.engine.complaints import cause_of, complaint, hint_of
+from runner.engine.complaints import cause_of, complaint
 from runner.engine.context import Context
 from runner.engine.frame import Frame, Trail
 from runner.engine.retry import next_try
@@ -25,9 +25,9 @@ from runner.engine.retrying import (
     wait_for_retry,
 )
 from runner.engine.task_cache import cached
-from runner.errors import RunnerError, TaskFailed, TaskTimedOut
+from runner.errors import NotDecided, RunnerError, TaskFailed, TaskTimedOut
 from runner.expr import is_truthy
-from runner.model.execution import Attempt, Level, Outputs, TaskRun, new_id
+from runner.model.execution import Attempt, Level, Outputs, TaskRun
 from runner.model.flow import Task
 from runner.model.state import History, State
 from runner.tasks.context import Result
@@ -60,7 +60,7 @@ async def run_task(
         return run
     registered = load(task.type)
     if run is None:
-        run = _created(driver, frame, task, value, iteration)
+        run = driver.journal.new_run(task, frame.run_id, value=value, iteration=iteration)
         driver.journal.add(run)
         run = await _may_run(driver, frame, task, run, registered)
         if run.state.is_terminal:
@@ -83,23 +83,6 @@ async def run_task(
     return await _run_attempts(driver, frame, task, run, registered)
 
 
-def _created(
-    driver: Driver, frame: Frame, task: Task, value: str | None, iteration: int | None
-) -> TaskRun:
-    execution = driver.journal.execution
-    return TaskRun(
-        id=new_id(),
-        execution_id=execution.id,
-        namespace=execution.namespace,
-        flow_id=execution.flow_id,
-        task_id=task.id,
-        history=History.begin(State.CREATED, driver.journal.now()),
-        parent_id=frame.run_id,
-        value=value,
-        iteration=iteration,
-    )
-
-
 async def _may_run(
     driver: Driver, frame: Frame, task: Task, run: TaskRun, registered: Registered | None
 ) -> TaskRun:
@@ -113,6 +96,10 @@ async def _may_run(
         if wanted:
             return run
     except RunnerError as error:
+        if frame.shared_dir is not None:
+            context.complain(error, "Failed evaluating runIf: ")
+            await journal.discard([run.id])
+            raise NotDecided from error
         text = f"Failed to evaluate the runIf condition for task {task.id}. Cause: "
         if registered is not None and registered.kind in (Kind.UPDATING, Kind.STARTING):
             # What Kestra's executor runs itself fails as a try of it.
@@ -176,14 +163,14 @@ async def _run_level(
         run = journal.begin_attempt(replace(run, attempts=()))
         run = run.moved(State.RUNNING, journal.now())
         await journal.save(run, soon=registered.pure)
-    inner = Frame(frame, task, run, frame.shared_dir, trail=trail)
+    inner = Frame(frame, task, run, frame.shared_dir, counts=registered.counts, trail=trail)
     context = Context(driver, inner, task, run.id)
     result = Result()
 
-    async def work() -> State | None:
+    async def work() -> Result:
         nonlocal result
         result = await guarded(context, lambda: registered.work(context)) or Result()
-        return State.FAILED if result.forced else None
+        return result
 
     try:
         await driver.run_level(inner, work, task.children("errors"), task.children("finally"))
@@ -209,11 +196,14 @@ async def _flowable_ended(
     state = result.state or guess(each.state for each in driver.main_runs(inner))
     if driver.ending is State.KILLED and not frame.is_after:
         state = State.KILLED
+    if result.unbegun:
+        begun = History.begin(State.CREATED, run.history.start)
+        await journal.save(replace(run, history=begun, attempts=()))
     if result.outputs is not None:
         await context.set_outputs(result.outputs)
     if state is State.FAILED and registered.lenient:
-        state = State.WARNING
-    if not result.hard:
+        state = State.WARNING  # and `allowWarning` does not count
+    elif not result.hard:
         state = softened(state, task)
     await driver.close_below(run, state)
     return await journal.move_run(run.id, state, soon=registered.pure)
@@ -221,15 +211,10 @@ async def _flowable_ended(
 
 async def _log_unresolved(context: Context, error: RunnerError, registered: Registered) -> None:
     """Say why a flowable could not go on."""
-    context.log(Level.ERROR, f"Unable to resolve state from the Flowable task: {cause_of(error)}")
+    context.complain(error, "Unable to resolve state from the Flowable task: ")
     if registered.chooses:
-        context.log(
-            Level.ERROR, f"Unable to resolve outputs from the Flowable task: {cause_of(error)}"
-        )
-    hint = hint_of(error)
-    if hint:
-        # Not in the lines above: people compare and search those.
-        context.log(Level.DEBUG, hint)
+        text = f"Unable to resolve outputs from the Flowable task: {cause_of(error)}"
+        context.log(Level.ERROR, text)
     await context.flush()
 
 
@@ -269,7 +254,7 @@ async def _tries(
         run = replace(run.moved(State.FAILED, journal.now()), outputs=result.outputs)
         await journal.flush()
         if policy is not None and policy.behavior == "CREATE_NEW_EXECUTION":
-            await retry_as_new(driver, frame, run, date)
+            await retry_as_new(driver, frame, task, run, date)
             return None
         await journal.save(run.moved(State.RETRYING, journal.now()))
         await driver.leave(run.id)
@@ -349,7 +334,7 @@ async def _begin(driver: Driver, frame: Frame, run: TaskRun, registered: Registe
     if run.id in driver.adopted.rests:
         return  # an earlier Eyas has
     if registered.kind is Kind.RUNNABLE:
-        if frame.shared_dir is None:
+        if frame.shared_dir is None or run.attempts:
             run = run.moved(State.SUBMITTED, journal.now())
         run = journal.begin_attempt(run.moved(State.RUNNING, journal.now()))
         await journal.save(run, soon=registered.pure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runner.errors import TaskFailed
 from runner.model.execution import Level, Outputs
 from runner.model.flow import Task
 from runner.model.state import State
@@ -49,12 +50,19 @@ async def _skipped_if(ctx: FlowContext) -> Outputs:
 
 
 @flowable(f"{_FLOW}.If", skipped=_skipped_if, chooses=True, pure=True)
-async def if_(ctx: FlowContext) -> None:
-    """Run `then` or `else`; the condition is evaluated once and stays as it was."""
+async def if_(ctx: FlowContext) -> Result | None:
+    """Run `then` or `else`; the condition is evaluated once and stays as it was.
+
+    Without an `else` to run, it is over: its `finally` does not run either.
+    """
     before = ctx.task_run.outputs or {}
     holds = before["evaluationResult"] if "evaluationResult" in before else await _holds(ctx)
     await ctx.set_outputs({"evaluationResult": holds})
-    await ctx.run(ctx.task.children("then" if holds else "else"))
+    branch = "then" if holds else "else"
+    if branch not in ctx.task.properties:
+        return Result(alone=True)
+    await ctx.run(ctx.task.children(branch))
+    return None
 
 
 async def _skipped_switch(ctx: FlowContext) -> Outputs:
@@ -66,6 +74,8 @@ async def _skipped_switch(ctx: FlowContext) -> Outputs:
 @flowable(f"{_FLOW}.Switch", skipped=_skipped_switch, chooses=True, pure=True)
 async def switch(ctx: FlowContext) -> Result | None:
     """Run the tasks of the case that `value` names, or `defaults`."""
+    if "cases" not in ctx.task.properties:
+        raise TaskFailed('Cannot invoke "java.util.Map.entrySet()" because "this.cases" is null')
     before = ctx.task_run.outputs or {}
     value = before["value"] if "value" in before else await ctx.text("value")
     cases: Mapping[str, Sequence[Task]] = ctx.task.properties.get("cases") or {}
@@ -73,6 +83,12 @@ async def switch(ctx: FlowContext) -> Result | None:
     await ctx.set_outputs({"value": value, "defaults": tasks is None})
     if tasks is None:
         tasks = ctx.task.properties.get("defaults")
+    if tasks is None and ctx.task.properties.get("finally") is not None:
+        # Kestra stumbles over it then, and nothing softens that.
+        text = 'Cannot invoke "java.util.List.size()" because "resolvedTasks" is null'
+        ctx.log(Level.ERROR, f"Unable to resolve state from the Flowable task: {text}")
+        ctx.log(Level.DEBUG, f"Neither a case nor `defaults` has tasks for '{value}'")
+        return Result(state=State.FAILED, hard=True, alone=True)
     if tasks is None:
         where = f"flow '{ctx.flow.namespace}.{ctx.flow.id}', task '{ctx.task.id}'"
         text = f"No task found on {where}, execution '{ctx.execution.id}'"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from runner.errors import RunnerError
 from runner.model.execution import Execution, Label, Level, Outputs, TaskRun
 from runner.model.flow import Flow, Task
 from runner.model.state import State
@@ -35,7 +36,8 @@ class Result:
     Without a state a runnable task is SUCCESS, and a flowable what its children make of it.
     `passed` is a state that the run goes through just before it ends. Not `attempted`: the task
     found nothing to do and the run has no attempt. `hard`: `allowFailure` does not soften it.
-    `forced`: a flowable has failed by itself, and its `errors` run.
+    `forced`: a flowable has failed by itself, and its `errors` run. `alone`: it found nothing to
+    run, and neither its `errors` nor its `finally` run. `unbegun`: its history shows no beginning.
     """
 
     outputs: Outputs | None = None
@@ -44,6 +46,8 @@ class Result:
     attempted: bool = True
     hard: bool = False
     forced: bool = False
+    alone: bool = False
+    unbegun: bool = False
 
 
 class RunContext(Protocol):
@@ -224,17 +228,22 @@ class FlowContext(RunContext, Protocol):
         """Give outputs while still running: children and parallel tasks see them at once."""
         ...
 
+    def complain(self, error: RunnerError, before: str = "") -> None:
+        """Log an error in one line, with what stands `before` it; what helps is in a DEBUG line."""
+        ...
+
     async def discard_children(self, iteration: int) -> None:
-        """Forget the runs of all children, and begin round `iteration`."""
+        """Forget the runs of the direct children, and begin round `iteration`."""
         ...
 
     def children(self) -> Sequence[TaskRun]:
         """The runs of the direct children, in the order in which they were created."""
         ...
 
-    async def pause(self, until: datetime | None) -> Resumption:
+    async def pause(self, until: datetime | None, *, cancels: bool = False) -> Resumption:
         """Pause this task run and the execution until somebody resumes it, or until `until`.
 
+        `cancels`: at `until` the execution is not to go on, it is about to be ended.
         The task's `onPause` runs once, beside, as soon as it is paused.
         """
         ...

@@ -96,9 +96,12 @@ async def _skipped_loop(ctx: FlowContext) -> Outputs:
     return {"iterationCount": 1}
 
 
-@flowable(f"{_FLOW}.LoopUntil", skipped=_skipped_loop)
+@flowable(f"{_FLOW}.LoopUntil", skipped=_skipped_loop, counts=True)
 async def loop_until(ctx: FlowContext) -> Result | None:
-    """Run `tasks` again and again until `condition` is true (flow-model 4.10)."""
+    """Run `tasks` again and again until `condition` is true (flow-model 4.10).
+
+    There is one round, whatever the condition, if one of them is disabled.
+    """
     frequency: Mapping[str, Any] = ctx.task.properties.get("checkFrequency") or {}
     most = await _option(ctx, frequency, "maxIterations", convert.integer)
     longest = await _option(ctx, frequency, "maxDuration", convert.duration)
@@ -107,8 +110,10 @@ async def loop_until(ctx: FlowContext) -> Result | None:
     number = ctx.task_run.iteration or 0
     count = number + 1
     await ctx.set_outputs({"iterationCount": count})
-    while await ctx.run(ctx.task.children(), iteration=number):
-        if await _satisfied(ctx, count):
+    tasks = ctx.task.children()
+    repeats = len(tasks) == len(ctx.task.properties.get("tasks") or ())
+    while await ctx.run(tasks, iteration=number):
+        if not repeats or await _satisfied(ctx, count):
             return None
         count += 1
         reached = None
@@ -131,18 +136,14 @@ async def loop_until(ctx: FlowContext) -> Result | None:
 
 
 async def _satisfied(ctx: FlowContext, count: int) -> bool:
-    """Whether the loop may end; the condition sees the count of the round to come.
+    """Whether the loop may end: the condition sees the count of this round, then of the next one.
 
-    The count stays as it was when the condition is true or cannot be rendered.
+    The count stays at the one with which it is true.
     """
+    if is_met(await ctx.text("condition")):
+        return True
     await ctx.set_outputs({"iterationCount": count + 1})
-    satisfied = True
-    try:
-        satisfied = is_met(await ctx.text("condition"))
-    finally:
-        if satisfied:
-            await ctx.set_outputs({"iterationCount": count})
-    return satisfied
+    return is_met(await ctx.text("condition"))
 
 
 async def _option(ctx: FlowContext, options: Any, name: str, type_: Any) -> Any:

@@ -40,9 +40,10 @@ class Registered:
 
     `skipped` gives the outputs of a flowable that its `runIf` skipped (flow-model 3.5). A flowable
     that `chooses` needs its outputs to know what to run. What fails in a `lenient` one is a
-    warning to what is around it. A `pure` one does nothing but render, log and give outputs: should
-    it be lost with its traces and done again, nobody could tell. `foresee` prepares what the task
-    will need, when it is about to come; it fails quietly.
+    warning to what is around it. One that `counts` numbers the rounds of its tasks. A `pure` one
+    does nothing but render, log and give outputs: should it be lost with its traces and done again,
+    nobody could tell. `foresee` prepares what the task will need, when it is about to come; it
+    fails quietly.
     """
 
     kind: Kind
@@ -51,6 +52,7 @@ class Registered:
     chooses: bool = False
     lenient: bool = False
     pure: bool = False
+    counts: bool = False
     foresee: Callable[[Any], Awaitable[None]] | None = None
 
 
@@ -85,11 +87,12 @@ def flowable(
     chooses: bool = False,
     lenient: bool = False,
     pure: bool = False,
+    counts: bool = False,
 ) -> Callable[[FlowWork], FlowWork]:
     """Register what runs the children of the flowable types named; see `Registered`."""
 
     def register(work: FlowWork) -> FlowWork:
-        _register(types, Registered(Kind.FLOWABLE, work, skipped, chooses, lenient, pure))
+        _register(types, Registered(Kind.FLOWABLE, work, skipped, chooses, lenient, pure, counts))
         return work
 
     return register

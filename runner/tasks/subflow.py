@@ -92,6 +92,7 @@ async def _child(ctx: FlowContext) -> Execution:
     if run.state is State.RESTARTED and not await starts_anew(ctx):
         again = await ctx.restart()
         if again is not None:
+            ctx.log(Level.INFO, f"Created new execution {link(again)}")
             return again
     child = await child_of(ctx)
     if run.outputs and run.state is not State.RUNNING:
