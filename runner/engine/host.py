@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -19,6 +20,9 @@ from runner.tasks.registry import Kind
 
 if TYPE_CHECKING:
     from runner.engine.engine import Engine
+
+
+_ID = re.compile(r"(?m)^id[ \t]*:")
 
 
 class EngineHost:
@@ -65,6 +69,8 @@ class EngineHost:
 
     def read_task(self, text: str) -> Task:
         """The task that a YAML text describes, checked; raises `FlowInvalid`."""
+        if not _ID.search(text) and not text.lstrip().startswith("{"):
+            text = f"id: templated\n{text}"  # it may go without
         flow = load_flow(
             "id: templated\nnamespace: templated\ntasks:\n  -\n" + textwrap.indent(text, "    ")
         )

@@ -142,10 +142,13 @@ class Storage:
         return [f"{SCHEME}/{_home(execution)}/{path}" for path in _walk(home)]
 
     def delete_execution(self, execution: Execution) -> list[str]:
-        """Delete all files of the execution and return their URIs, sorted."""
-        uris = self.execution_files(execution)
-        _remove(self.root / _home(execution))
-        return uris
+        """Delete all files of the execution; the URIs of them and of their folders, sorted."""
+        home = self.root / _home(execution)
+        folders = [home, *(path for path in home.rglob("*") if path.is_dir())]
+        paths = [path.relative_to(self.root).as_posix() for path in folders if path.is_dir()]
+        uris = [*self.execution_files(execution), *(f"{SCHEME}/{path}" for path in paths)]
+        _remove(home)
+        return sorted(uris)
 
     def home_uri(self, execution: Execution) -> str:
         """What the URIs of all files of the execution begin with."""

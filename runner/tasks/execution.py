@@ -15,7 +15,9 @@ from runner.tasks.registry import task
 @task("io.kestra.plugin.core.execution.Fail")
 async def fail(ctx: RunContext) -> Result | None:
     """Fail with `errorMessage`; with a `condition`, only if it is true."""
-    message = await ctx.text("errorMessage") or "Task failure"
+    message = await ctx.text("errorMessage")
+    if message is None:
+        message = "Task failure"
     if ctx.task.properties.get("condition") is None:
         raise TaskFailed(message)
     if is_truthy(await ctx.text("condition")):

@@ -53,7 +53,13 @@ async def get(ctx: RunContext) -> Result | None:
     entry = await anyio.to_thread.run_sync(ctx.kv.find, named, ctx.flow.namespace, key)
     if entry is None and await ctx.flag("errorOnMissing"):
         raise _missing(key, namespace)
-    return None if entry is None or entry.value is None else Result(outputs={"value": entry.value})
+    if entry is None or entry.value is None:
+        return None
+    value = entry.value
+    if entry.type is KvType.DURATION:
+        # As an output Kestra writes a duration as a number of seconds.
+        value = read_duration(value).total_seconds()
+    return Result(outputs={"value": value})
 
 
 @task("io.kestra.plugin.core.kv.GetKeys")

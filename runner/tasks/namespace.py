@@ -13,6 +13,7 @@ import anyio.to_thread
 from runner.errors import NotFound, TaskFailed
 from runner.model.execution import Level, new_id
 from runner.model.jsons import read_json
+from runner.model.uris import check_uri
 from runner.storage.files import NamespaceFiles
 from runner.tasks.context import Result, RunContext
 from runner.tasks.globs import Matches, anywhere, below
@@ -28,11 +29,12 @@ async def upload(ctx: RunContext) -> Result | None:
     conflict = await ctx.text("conflict") or "OVERWRITE"
     if not {"files", "filesMap"}.intersection(ctx.task.properties):
         raise TaskFailed("files or filesMap is required")
-    folder = (await ctx.text("destination") or "/").strip("/")
-    prefix = f"{folder}/" if folder else ""
-    sources = {**await _local(ctx), **await _mapped(ctx)}
+    folder = await ctx.text("destination") or "/"
+    sources = {f"{folder}/{name}": path for name, path in (await _local(ctx)).items()}
+    # Kestra puts a name of `filesMap` right after the destination.
+    sources |= {f"{folder}{name}": path for name, path in (await _mapped(ctx)).items()}
     for name, source in sources.items():
-        path = f"{prefix}{name.removeprefix('/')}"
+        path = "/".join(part for part in name.split("/") if part)
         await anyio.to_thread.run_sync(partial(_write, files, path, source, conflict))
     return None
 
@@ -82,7 +84,13 @@ async def _mapped(ctx: RunContext) -> dict[str, Path]:
     if not isinstance(entries, Mapping):
         raise TaskFailed("filesMap: a map of file names to storage URIs is needed")
     found: dict[str, Path] = {}
-    for name, uri in cast("Mapping[str, str]", entries).items():
+    for name, uri in cast("Mapping[str, Any]", entries).items():
+        if not isinstance(uri, str):
+            raise TaskFailed("filesMap must be a Map<String, String>")
+        try:
+            check_uri(uri)
+        except ValueError as error:
+            raise TaskFailed(str(error)) from error
         # Kestra passes over what is not there.
         with suppress(NotFound):
             found[name] = await stored(ctx, uri)

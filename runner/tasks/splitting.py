@@ -21,8 +21,8 @@ class Cut:
     """How a file is cut; the first of `bytes`, `partitions`, `rows` and `pattern` that is set.
 
     `bytes`: a new file begins once one has so many. `partitions`: rows go round so many files.
-    `pattern`: rows go by the first group of the expression, others are left out. Every row is
-    written with `separator` after it, the last one too.
+    `pattern`: rows go by the first group of the expression; without a group none go anywhere. Every
+    row is written with `separator` after it, the last one too.
     """
 
     bytes: int | None = None
@@ -126,15 +126,11 @@ def _split_round(source: Path, folder: Path, cut: Cut, partitions: int) -> list[
 
 
 def _split_by_group(source: Path, folder: Path, cut: Cut, pattern: str) -> list[Path]:
-    parts: dict[str, Path] = {}
+    parts: dict[str | None, Path] = {}
 
     def target(_: int, row: str) -> Path | None:
         groups = _groups(pattern, row)
-        if groups is None:
-            return None
-        if len(groups) < 2:
-            raise TaskFailed(f"Invalid `regexPattern` '{pattern}': it needs a group")
-        if groups[1] is None:
+        if groups is None or len(groups) < 2:
             return None
         return parts.setdefault(groups[1], _part(source, folder, len(parts)))
 

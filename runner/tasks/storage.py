@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,7 @@ from runner.tasks.splitting import Cut, backwards, split_file
 from runner.tasks.work_folder import work_folder
 
 _BYTEWISE = frozenset(("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252"))
-"""Charsets in which the bytes of a separator stand for nothing else, wherever they are."""
+"""Charsets in which the bytes that end a line stand for nothing else, wherever they are."""
 
 
 @task("io.kestra.plugin.core.storage.Write")
@@ -121,22 +121,26 @@ async def reverse(ctx: RunContext) -> Result | None:
 
 
 def _reverse(source: Path, separator: str, charset: str, target: Path) -> None:
-    """Write the rows of `source` into `target`, the last one first, each with the separator."""
+    """Write the lines of `source` into `target`, the last one first, each with the separator."""
     end = separator.encode(charset, "replace")
     with target.open("wb") as writing:
-        for row in _rows_backwards(source, separator, charset):
+        for row in _lines_backwards(source, charset):
             writing.write(row.decode(charset, "replace").encode(charset, "replace"))
             writing.write(end)
 
 
-def _rows_backwards(source: Path, separator: str, charset: str) -> Iterable[bytes]:
-    end = separator.encode(charset, "replace")
-    if len(end) == 1 and codecs.lookup(charset).name in _BYTEWISE:
-        return backwards(source, end)
-    rows = source.read_bytes().decode(charset, "replace").split(separator)
+def _lines_backwards(source: Path, charset: str) -> Iterator[bytes]:
+    """The lines, whether they end with a line feed, a carriage return or both."""
+    if codecs.lookup(charset).name in _BYTEWISE:
+        for row in backwards(source, b"\n"):
+            yield from reversed(row.removesuffix(b"\r").split(b"\r"))
+        return
+    text = source.read_bytes().decode(charset, "replace")
+    rows = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not rows[-1]:
         rows.pop()
-    return (row.encode(charset, "replace") for row in reversed(rows))
+    for row in reversed(rows):
+        yield row.encode(charset, "replace")
 
 
 @task("io.kestra.plugin.core.storage.PurgeCurrentExecutionFiles")

@@ -9,6 +9,7 @@ from typing import Any, cast
 from runner.errors import TaskFailed
 from runner.model.convert import CastFailed
 from runner.model.execution import Label, Level
+from runner.model.jsons import read_json
 from runner.model.merging import merged
 from runner.model.state import State
 from runner.tasks.context import FlowContext, Result
@@ -25,7 +26,7 @@ def _variables(ctx: FlowContext) -> Mapping[str, Any]:
 @updating(f"{_EXECUTION}.SetVariables")
 async def set_variables(ctx: FlowContext) -> None:
     """Merge `variables` into those of the execution."""
-    given: Mapping[str, Any] = await ctx.render(ctx.task.properties.get("variables") or {})
+    given = await _given_variables(ctx)
     current = _variables(ctx)
     overwrite = await ctx.flag("overwrite")
     there = [key for key in given if key in current]
@@ -35,6 +36,20 @@ async def set_variables(ctx: FlowContext) -> None:
             + ",".join(there)
         )
     await ctx.update(variables=merged(current, given))
+
+
+async def _given_variables(ctx: FlowContext) -> Mapping[str, Any]:
+    """The property `variables`: a map, or a text that is one in JSON."""
+    given: Any = await ctx.render(ctx.task.properties.get("variables") or {})
+    if not isinstance(given, str):
+        return given
+    try:
+        read: Any = read_json(given)
+    except ValueError as error:
+        raise TaskFailed(f"Invalid JSON in 'variables': {error}") from error
+    if not isinstance(read, dict):
+        raise TaskFailed("variables: a map, or the JSON text of one, is needed")
+    return cast("Mapping[str, Any]", read)
 
 
 def _copied(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,6 +103,9 @@ async def _labels(ctx: FlowContext) -> list[Label]:
             ctx.log(Level.DEBUG, f"Label '{key}' must be a text: put its value in quotes")
             raise TaskFailed(str(CastFailed(value)))
         found.append(Label(await ctx.render(key), await ctx.render(value)))
+    empty = next((label for label in found if not label.value), None)
+    if empty is not None:
+        raise TaskFailed(f"Label values cannot be empty, offending label: {empty.key}")
     system = [label for label in found if label.key.startswith("system.")]
     if system:
         offending = ", ".join(f"{label.key}={label.value}" for label in system)

@@ -187,3 +187,65 @@ def test_every_type_of_the_table_is_registered_by_its_module(type_: str) -> None
 
 def test_a_type_that_is_not_in_the_table_is_nobodys() -> None:
     assert load("io.kestra.plugin.core.log.Nope") is None
+
+
+async def test_an_empty_error_message_is_one(flows: Flows) -> None:
+    ended = await flows.run(
+        '  - {id: f, type: core.execution.Fail, condition: x, errorMessage: ""}'
+    )
+
+    assert ended.messages("f") == [("ERROR", ""), ("ERROR", "Fail on a condition")]
+
+
+async def test_a_label_without_a_value_fails_the_execution(flows: Flows) -> None:
+    ended = await flows.run(
+        '  - {id: l, type: core.execution.Labels, labels: {j: ""}, allowFailure: true}'
+    )
+
+    assert ended.state is State.FAILED
+    assert ended.error("l") == "Label values cannot be empty, offending label: j"
+
+
+async def test_variables_may_be_the_text_of_a_json_map(flows: Flows) -> None:
+    ended = await flows.run(
+        """
+  - {id: s, type: core.execution.SetVariables, variables: "{{ {'q': 1, 'l': [2]} | toJson }}"}
+  - {id: r, type: core.debug.Return, format: "{{ vars.q + vars.l[0] + vars.z }}"}
+""",
+        "variables: {z: 3}",
+    )
+
+    assert ended.outputs["r"] == {"value": "6"}
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [("[1]", "variables: a map, or the JSON text of one, is needed"), ("x", "Invalid JSON in ")],
+)
+async def test_variables_of_another_text_are_refused(flows: Flows, given: str, error: str) -> None:
+    ended = await flows.run(
+        f"""  - {{id: s, type: core.execution.SetVariables, variables: "{given}"}}"""
+    )
+
+    assert ended.error("s").startswith(error)
+
+
+async def test_a_templated_task_needs_no_id(flows: Flows) -> None:
+    ended = await flows.run(
+        """
+  - id: t
+    type: core.templating.TemplatedTask
+    spec: |
+      type: io.kestra.plugin.core.debug.Return
+      format: from {{ flow.id }}
+  - id: own
+    type: core.templating.TemplatedTask
+    spec: |
+      type: io.kestra.plugin.core.debug.Return
+      id: own
+      format: own
+"""
+    )
+
+    assert ended.outputs["t"] == {"value": "from f"}
+    assert ended.outputs["own"] == {"value": "own"}

@@ -66,6 +66,19 @@ async def test_a_text_is_converted_to_the_type_that_is_asked_for(
     assert (entry.value, entry.type) == (kept, KvType(kind))
 
 
+async def test_a_duration_is_given_as_a_number_of_seconds(flows: Flows) -> None:
+    ended = await flows.run(
+        """
+  - {id: s, type: core.kv.Set, key: k, value: PT1M0.5S, kvType: DURATION}
+  - {id: g, type: core.kv.Get, key: k}
+  - {id: f, type: core.debug.Return, format: "{{ kv('k') }}"}
+"""
+    )
+
+    assert ended.outputs["g"] == {"value": 60.5}
+    assert ended.outputs["f"] == {"value": "PT1M0.5S"}
+
+
 async def test_a_plain_date_is_no_date_value_as_in_kestra(flows: Flows) -> None:
     ended = await flows.run(
         '  - {id: s, type: core.kv.Set, key: k, value: "2024-01-02", kvType: DATE}'

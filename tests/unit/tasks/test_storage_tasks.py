@@ -91,6 +91,8 @@ async def test_files_are_joined_with_the_separator_after_each(flows: Flows) -> N
         ("bytes: '3', rows: 1", ["1\n2\n", "3\n4\n", "5\n"]),
         ("rows: 3, separator: ','", ["1,2,3,", "4,5,"]),
         ("regexPattern: '([135])'", ["1\n", "3\n", "5\n"]),
+        ("regexPattern: '[1-3]|([45])'", ["1\n2\n3\n", "4\n", "5\n"]),
+        ("regexPattern: '[135]'", []),
     ],
 )
 async def test_a_file_is_cut_by_its_rows(flows: Flows, how: str, parts: list[str]) -> None:
@@ -111,7 +113,6 @@ async def test_a_file_is_cut_by_its_rows(flows: Flows, how: str, parts: list[str
         (", bytes: 10B", "Invalid size with value '10B'"),
         (", partitions: 0", "Invalid `partitions` 0"),
         (", regexPattern: '(', ", "Invalid `regexPattern`: Invalid regular expression"),
-        (", regexPattern: 'C', ", "Invalid `regexPattern` 'C': it needs a group"),
     ],
 )
 async def test_a_cut_that_makes_no_sense_fails(flows: Flows, how: str, error: str) -> None:
@@ -140,6 +141,30 @@ async def test_rows_are_turned_round(flows: Flows) -> None:
     )
 
     assert flows.text(outputs(ended, "r")["uri"]) == "3\n2\n1\n"
+
+
+@pytest.mark.parametrize("charset", ["UTF-8", "UTF-16LE"])
+async def test_lines_are_turned_round_whatever_ends_them_and_follows_them(
+    flows: Flows, charset: str
+) -> None:
+    content = "a\r\nb\rc\n\nd".encode(charset)
+    files = flows.storage.namespace_files("a.b")
+    files.write("lines", content)
+
+    ended = await flows.run(
+        """
+  - {id: d, type: core.namespace.DownloadFiles, namespace: a.b, files: lines}
+  - id: r
+    type: core.storage.Reverse
+    from: "{{ outputs.d.files['/lines'] }}"
+    separator: "|"
+    charset: """
+        + charset
+        + "\n"
+    )
+
+    reversed_ = flows.storage.open(outputs(ended, "r")["uri"]).read_bytes()
+    assert reversed_.decode(charset) == "d||c|b|a|"
 
 
 ITEMS = WRITE.replace(
@@ -225,7 +250,12 @@ async def test_items_may_be_ion(flows: Flows) -> None:
 async def test_the_files_of_an_execution_are_purged(flows: Flows) -> None:
     ended = await flows.run(WRITE + "  - {id: p, type: core.storage.PurgeCurrentExecutionFiles}\n")
 
-    assert outputs(ended, "p") == {"uris": [outputs(ended, "w")["uri"]]}
+    # With the folders around it: the execution's, of all its tasks, the task's, the run's.
+    folder, uris = str(outputs(ended, "w")["uri"]), list[str]()
+    for _ in range(5):
+        uris.append(folder)
+        folder = folder.rpartition("/")[0]
+    assert outputs(ended, "p") == {"uris": uris[::-1]}
     assert not flows.storage.exists(outputs(ended, "w")["uri"])
 
 
@@ -288,7 +318,7 @@ async def test_a_namespace_file_that_exists_is_kept_or_replaced(
     flows: Flows, conflict: str, content: str
 ) -> None:
     files = flows.storage.namespace_files("a.b")
-    files.write("d/x.txt", b"old")
+    files.write("d/x.txt", b"old")  # the name follows the destination as it stands
 
     ended = await flows.run(
         WRITE.replace("CONTENT", "new")
@@ -297,7 +327,7 @@ async def test_a_namespace_file_that_exists_is_kept_or_replaced(
     type: core.namespace.UploadFiles
     namespace: a.b
     conflict: {conflict}
-    destination: /d
+    destination: /d/
     filesMap: {{"x.txt": "{{{{ outputs.w.uri }}}}"}}
 """
     )
@@ -358,3 +388,38 @@ def test_rows_are_read_backwards_whatever_a_block_ends_with(text: str, tmp_path:
     read = list(backwards(file, b"\n", block_bytes=3))
 
     assert read == rows[::-1][0 if rows[-1] else 1 :]
+
+
+async def test_a_name_in_a_files_map_follows_the_destination_as_it_stands(flows: Flows) -> None:
+    await flows.run(
+        WRITE
+        + """
+  - id: up
+    type: core.namespace.UploadFiles
+    namespace: a.b
+    destination: /d
+    filesMap: {"x.txt": "{{ outputs.w.uri }}", "/e/y.txt": "{{ outputs.w.uri }}"}
+"""
+    )
+
+    assert flows.storage.namespace_files("a.b").list() == ["d/e/y.txt", "dx.txt"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ("plain text", "Illegal character in path at index 5: plain text"),
+        ("[1]", "filesMap must be a Map<String, String>"),
+    ],
+)
+async def test_what_is_no_uri_fails_an_upload(flows: Flows, value: str, error: str) -> None:
+    ended = await flows.run(
+        f"""
+  - id: up
+    type: core.namespace.UploadFiles
+    namespace: a.b
+    filesMap: {{"x.txt": {value}}}
+"""
+    )
+
+    assert ended.error("up") == error
