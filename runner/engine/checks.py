@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
+from runner.engine.complaints import cause_of
 from runner.errors import Conflict, FlowInvalid, RenderFailed
 from runner.expr import Scope, is_truthy, render
-from runner.model.flow import Flow
+from runner.model.flow import Check, Flow
 from runner.records import record
 
 _STRENGTH = ("CREATE_EXECUTION", "FAIL_EXECUTION", "BLOCK_EXECUTION")
@@ -34,7 +36,7 @@ def refusal(flow: Flow) -> None:
 
 def run_checks(flow: Flow, scope: Scope) -> FailedChecks | None:
     """The flow's checks that do not hold, or None (flow-model 3.11)."""
-    failed = [check for check in flow.checks if not _holds(check.condition, scope)]
+    failed = [found for check in flow.checks if (found := _failed(check, scope))]
     if not failed:
         return None
     strongest = max(failed, key=lambda check: _STRENGTH.index(check.behavior))
@@ -43,8 +45,10 @@ def run_checks(flow: Flow, scope: Scope) -> FailedChecks | None:
     return FailedChecks(strongest.behavior, f"{text}\nFailed checks: {messages}")
 
 
-def _holds(condition: str, scope: Scope) -> bool:
+def _failed(check: Check, scope: Scope) -> Check | None:
+    """The check if it does not hold; one that cannot be rendered blocks, whatever it says."""
     try:
-        return is_truthy(render(condition, scope))
-    except RenderFailed:
-        return False
+        return None if is_truthy(render(check.condition, scope)) else check
+    except RenderFailed as error:
+        text = f"Failed to evaluate check condition. Cause: {cause_of(error)}"
+        return replace(check, message=text, behavior="BLOCK_EXECUTION")

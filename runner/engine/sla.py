@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from runner.engine.complaints import cause_of, hint_of
 from runner.engine.context import scope_of_flow
 from runner.errors import RenderFailed
 from runner.expr import is_truthy, render
@@ -74,8 +75,10 @@ class Promises:
         except RenderFailed as error:
             if sla.id not in self._ignored:
                 self._ignored.add(sla.id)
-                text = f"Ignoring SLA '{sla.id}' because of the error: {error}"
+                text = f"Ignoring SLA '{sla.id}' because of the error: {cause_of(error)}"
                 journal.log(Level.ERROR, text)
+                if hint := hint_of(error):
+                    journal.log(Level.DEBUG, hint)
             return True
 
     async def _act(self, reasons: Mapping[str, str]) -> None:
@@ -99,7 +102,7 @@ async def _change(driver: Driver, sla: Sla, text: str) -> None:
         return
     state = State.FAILED if sla.behavior == "FAIL" else State.CANCELLED
     last = next(iter([*journal.runs.values()][-1:]), None)
-    if state is State.FAILED and last is not None and last.state in _FINE:
-        # Kestra makes the last task run FAILED even if it has ended (flow-model 3.10).
-        await journal.move_run(last.id, State.FAILED)
+    if last is not None and last.state in _FINE:
+        # Kestra gives the last task run the state even if it has ended (flow-model 3.10).
+        await journal.move_run(last.id, state, attempt=False)
     await driver.end(state, stop=True)

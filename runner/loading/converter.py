@@ -212,6 +212,8 @@ class Converter:
                 return self.value(value, mark, option, path, prop)
             if isinstance(value, Items) and option.kind == "list":
                 return self.value(value, mark, option, path, prop)
+            if is_collection(value) and option.kind == "any":
+                return self.value(value, mark, option, path, prop)
         if "string" in kinds and not is_collection(value):
             return text(value)
         self.complaints.add(_cannot(str(type_), value), mark, path)

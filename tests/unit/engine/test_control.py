@@ -376,6 +376,15 @@ async def test_a_check_forbids_an_execution_or_fails_it() -> None:
     assert failed.runs == []
 
 
+async def test_a_check_that_cannot_be_rendered_blocks_whatever_it_says() -> None:
+    check = "{condition: '{{ nope }}', message: unseen, behavior: CREATE_EXECUTION}"
+    source = flow(f"  - {{id: a, type: {C}.log.Log, message: a}}", f"checks: [{check}]")
+
+    async with bench(source) as opened:
+        with pytest.raises(Conflict, match=r"check condition\. Cause: Unable to"):
+            await opened.start()
+
+
 async def test_a_working_directory_is_run_again_as_a_whole() -> None:
     source = flow(
         f"""

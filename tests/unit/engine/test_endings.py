@@ -142,6 +142,22 @@ async def test_an_sla_rewrites_the_last_run_when_it_fails_the_execution() -> Non
     assert ended.state is State.FAILED
     assert "SLA 's' violated: assertion is false" in ended.logs()[1]
     assert ended.states == {"a": State.FAILED}
+    assert ended.attempts_of("a") == [State.SUCCESS]
+
+
+async def test_an_sla_rewrites_the_last_run_when_it_cancels_the_execution_too() -> None:
+    assertion = "{{ (tasks.a.state ?? '') != 'SUCCESS' }}"
+    ended = await run_flow(
+        flow(
+            f"""
+  - {{id: a, type: {C}.log.Log, message: a}}
+  - {{id: b, type: {C}.flow.Pause}}
+""",
+            f'sla: [{{id: s, type: EXECUTION_ASSERTION, behavior: CANCEL, assert: "{assertion}"}}]',
+        )
+    )
+
+    assert ended.history_of("a")[-2:] == [State.SUCCESS, State.CANCELLED]
 
 
 async def test_an_execution_that_breaks_its_promise_from_the_start_never_runs() -> None:
@@ -172,7 +188,9 @@ sla:
     )
 
     assert ended.state is State.SUCCESS
-    assert ended.logs(Level.ERROR)[0].startswith("Ignoring SLA 's' because of the error: ")
+    cause = "Could not perform equals comparison ({{ outputs.a.value == 'a' }}:1)"
+    pebble = "io.pebbletemplates.pebble.error.PebbleException"
+    assert ended.logs(Level.ERROR) == [f"Ignoring SLA 's' because of the error: {pebble}: {cause}"]
     assert [text for text in ended.logs() if "SLA 't' violated" in text] != []
 
 
