@@ -36,6 +36,7 @@ from typing import Any
 import docker
 import requests
 
+INSTANCE_LABEL = "eyas.instance"
 IMAGE = "python:3.11-slim"
 SCRIPT = "print(1)"
 BARE = ["/bin/sh", "-c", f"set -e\n/usr/bin/python3 -c '{SCRIPT}'"]
@@ -77,6 +78,7 @@ class Daemon:
         self.process = process
         self.api = api
         self._session = requests.Session()
+        self._client: Any = docker.APIClient()
 
     def run(self, flow: str) -> float:
         """From an execution's creation to its stored end, as its history has it."""
@@ -89,14 +91,20 @@ class Daemon:
         return (last - first).total_seconds() * 1000
 
     def ready(self, count: int) -> None:
-        """Wait until so many containers stand by and no more are being started."""
-        while True:
-            kinds = self._session.get(f"{self.api}/standbys").json()["kinds"]
-            if sum(k["ready"] for k in kinds) >= count and not any(k["starting"] for k in kinds):
-                break
+        """Wait until so many containers stand by, none is being started and none is left over."""
+        end = time.monotonic() + 120
+        while not self._is_quiet(count):
+            assert time.monotonic() < end, f"no {count} containers stand by"
             time.sleep(0.1)
         # What was removed last is still being tidied up.
         time.sleep(1)
+
+    def _is_quiet(self, count: int) -> bool:
+        kinds = self._session.get(f"{self.api}/standbys").json()["kinds"]
+        ready = sum(kind["ready"] for kind in kinds)
+        if ready < count or any(kind["starting"] for kind in kinds):
+            return False
+        return ready == len(self._client.containers(all=True, filters={"label": INSTANCE_LABEL}))
 
 
 @contextmanager
@@ -248,32 +256,27 @@ def measure(rounds: int) -> list[Figure]:
         with daemon(Path(folder) / "warm", 50) as server:
             server.run("one")
 
-            def warm() -> float:
-                server.ready(1)
-                return server.run("one")
+            def pairs(
+                flow: str, count: int, many: int, floor: Callable[[], float]
+            ) -> tuple[list[float], list[float]]:
+                """What a flow takes whose `count` containers stand by, and its floor."""
 
-            def ten() -> float:
-                server.ready(10)
-                return server.run("ten")
+                def quiet(work: Callable[[], float]) -> float:
+                    # Neither side has to share with what is done before or after the other.
+                    server.ready(count)
+                    return work()
 
-            def forty() -> float:
-                server.ready(40)
-                return server.run("forty")
+                for _ in range(3):  # so that as many stand by as it uses
+                    server.run(flow)
+                return turns(many, lambda: quiet(lambda: server.run(flow)), lambda: quiet(floor))
 
-            def sends() -> float:
-                server.ready(1)
-                return server.run("sends")
-
-            found.append(compared("standby ready", *turns(rounds, warm, bare), 1.5))
-            server.run("sends")
-            pairs = turns(rounds, sends, lambda: bare(argv=BARE_SENDS))
-            found.append(compared("standby ready, sends outputs", *pairs, 1.5))
-            server.run("ten")
-            pairs = turns(max(rounds // 3, 3), ten, lambda: bare(10))
-            found.append(compared("ten in sequence", *pairs, 3))
-            server.run("forty")
-            pairs = turns(max(rounds // 3, 3), forty, lambda: bare(40, 2))
-            found.append(compared("forty in a ForEach", *pairs, 2))
+            few = max(rounds // 3, 3)
+            found.append(compared("standby ready", *pairs("one", 1, rounds, bare), 1.5))
+            sends = pairs("sends", 1, rounds, lambda: bare(argv=BARE_SENDS))
+            found.append(compared("standby ready, sends outputs", *sends, 1.5))
+            found.append(compared("ten in sequence", *pairs("ten", 10, few, lambda: bare(10)), 3))
+            forty = pairs("forty", 40, few, lambda: bare(40, 2))
+            found.append(compared("forty in a ForEach", *forty, 2))
             server.ready(40)
             size = container_mb(client)
             found.append({"name": "memory of one", "mb": round(size, 1), "met": size <= 15})
@@ -283,8 +286,8 @@ def measure(rounds: int) -> list[Figure]:
             found.append({"name": "idle", "cpu": idle, "met": idle <= 0.002})
         with daemon(Path(folder) / "cold", 0) as server:
             server.run("one")
-            pairs = turns(rounds, lambda: server.run("one"), lambda: engine_calls(client))
-            found.append(compared("cold", *pairs, 1.1))
+            cold = turns(rounds, lambda: server.run("one"), lambda: engine_calls(client))
+            found.append(compared("cold", *cold, 1.1))
         with daemon(Path(folder) / "sustained", 50) as server:
             for _ in range(4):
                 server.run("one")
