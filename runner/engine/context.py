@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runner.engine.adoption import Known
 from runner.engine.complaints import cause_of, hint_of
 from runner.engine.frame import Frame
-from runner.engine.journal import Journal
+from runner.engine.journal import FLUSH_INTERVAL_S, Journal
 from runner.engine.output import Reader
 from runner.engine.places import with_place
 from runner.engine.services import EngineServices
@@ -242,6 +242,8 @@ class Context:
             docker=runner.keeps_returns,
             known=known,
         )
+        # The attempt must be known before the command can do anything (reliability D1).
+        await self._driver.journal.recorded()
         try:
             outcome = await runner.run(command, reader.emit)
         finally:
@@ -296,7 +298,8 @@ class Context:
         await self.begin()
         known = registered(self.task.type)
         run = replace(self.task_run, outputs=dict(outputs))
-        await self._driver.journal.save(run, soon=known is not None and known.pure)
+        pure = known is not None and known.pure
+        await self._driver.journal.save(run, within_s=FLUSH_INTERVAL_S if pure else None)
 
     async def discard_children(self, iteration: int) -> None:
         journal = self._driver.journal

@@ -21,7 +21,7 @@ from runner.engine.bell import Bell
 from runner.engine.context import scope_of_flow
 from runner.engine.frame import Frame, Trail
 from runner.engine.groups import Groups
-from runner.engine.journal import Journal
+from runner.engine.journal import NEXT_S, Journal
 from runner.engine.pauses import Pauses
 from runner.engine.sla import Promises
 from runner.engine.taskrun import run_task
@@ -98,7 +98,7 @@ class Driver:
             await self.promises.check()
         if began and self.ending is None:
             if journal.execution.state in _BEFORE:
-                await journal.move(State.RUNNING)
+                await journal.move(State.RUNNING, within_s=NEXT_S)
             await self.run_level(
                 self.root, lambda: self.in_order(self.root, flow.tasks), flow.errors, flow.finally_
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -30,9 +31,15 @@ from runner.model.triggers import Consequences
 from runner.store.base import NO_CONSEQUENCES, Store
 
 FLUSH_LINES = 100
-"""So many waiting log lines are written at once..."""
+"""So many waiting log lines are written before more are taken..."""
 FLUSH_INTERVAL_S = 0.2
 """...and none waits longer than this."""
+
+FIRST_LINES_S = 0.02
+"""Lines that come after a while are written sooner: somebody may be watching."""
+
+NEXT_S = 0.005
+"""Whatever comes next is saved within this time, or not soon."""
 
 MAX_ERRORS = 1000
 """So many ERROR lines are kept in memory for `errorLogs()`."""
@@ -101,41 +108,70 @@ class Journal:
         self._waiting_lines = 0
         self._metrics: list[Metric] = []
         self._unsaved: dict[str, TaskRun] = {}
+        self._unsaved_state: Execution | None = None
         self._writing = 0
         self._flushed_s = 0.0
-        self._unflushed = anyio.Event()
+        self._due_s = math.inf
+        self._sooner = anyio.Event()
         self._on_state = on_state
         self._telling = anyio.Lock(fast_acquire=True)
         self._told = len(told.history.changes) if told is not None else 0
 
     async def save(
-        self, *runs: TaskRun, execution: Execution | None = None, soon: bool = False
+        self,
+        *runs: TaskRun,
+        execution: Execution | None = None,
+        within_s: float | None = None,
     ) -> None:
         """Record new versions of task runs, and of the execution if given; durable on return.
 
-        `soon`: durable before anything that is saved later, and no later than the interval of
-        flushing. That is for facts which nobody could miss who finds everything before them.
+        `within_s`: it does not wait. They become durable before anything that is saved later, and
+        begin to be written within so many seconds: what comes after them may be written with them.
+        That is for facts which nobody could miss who finds everything before them.
         """
         if execution is not None:
             self.execution = execution
         for run in runs:
             self.add(run)
-        if soon and self.may_wait and execution is None:
-            self._unsaved.update((run.id, run) for run in runs)
-            self._unflushed.set()
-            await checkpoint()  # others want to go on, too
+        if within_s is None or not self.may_wait:
+            with anyio.CancelScope(shield=True):
+                await self._store_now(runs, changed=execution is not None)
             return
-        with anyio.CancelScope(shield=True):
-            if execution is None:
-                await self._write(None, runs)
-            else:
-                # One after the other, so that no state is stored without what follows from it.
-                async with self._telling:
-                    await self._write_state(runs)
+        if execution is not None:
+            # Each state that the execution was in is told: none may be replaced by a later one.
+            if self._unsaved_state is not None:
+                await self.recorded()
+            self._unsaved_state = execution
+        self._unsaved.update((run.id, run) for run in runs)
+        self._write_within(within_s)
+        await checkpoint()  # others want to go on, too
 
-    async def _write_state(self, runs: Sequence[TaskRun]) -> None:
+    async def recorded(self) -> None:
+        """Come back when everything that was saved is durable."""
+        if self._unsaved or self._unsaved_state is not None:
+            with anyio.CancelScope(shield=True):
+                await self._store_now(())
+        while self._writing:
+            await self.changed.wait()
+
+    async def _store_now(self, runs: Sequence[TaskRun], *, changed: bool = False) -> None:
+        """Store task runs, and the execution as it is if that is `changed`, after what waits."""
+        if not changed and self._unsaved_state is None:
+            await self._write(None, runs)
+            return
+        # One after the other, so that no state is stored without what follows from it.
+        async with self._telling:
+            late, self._unsaved_state = self._unsaved_state, None
+            try:
+                if late is not None and late is not self.execution:
+                    await self._write_state(late, ())
+                await self._write_state(self.execution, runs)
+            except Exception:
+                self._unsaved_state = self._unsaved_state or late
+                raise
+
+    async def _write_state(self, execution: Execution, runs: Sequence[TaskRun]) -> None:
         """Store the execution; of several new states only the last counts for what follows."""
-        execution = self.execution
         changes = len(execution.history.changes)
         if self._on_state is None or changes == self._told:
             await self._write(execution, runs)
@@ -165,10 +201,11 @@ class Journal:
         except Exception:
             self._unsaved = earlier | self._unsaved
             raise
+        else:
+            self.stored = execution or self.stored
         finally:
             self._writing -= 1
-        self.stored = execution or self.stored
-        self._tell()
+            self._tell()
 
     def _take_lines(self) -> tuple[list[LogBatch], list[Metric]]:
         """The log lines and metrics that wait, which are written now."""
@@ -206,16 +243,17 @@ class Journal:
         self._runs[run.id] = run
         self.trees.put(run)
 
-    async def move(self, *states: State, **changes: Any) -> None:
+    async def move(self, *states: State, within_s: float | None = None, **changes: Any) -> None:
         """Record that the execution went through `states` now, with other fields changed too.
 
-        What is between two states is never seen: a waiter finds the last one.
+        What is between two states is never seen: a waiter finds the last one. `within_s` is that
+        of `save`.
         """
         moved = self.execution
         for state in states:
             moved = moved.moved(state, self.now())
         if moved.history is not self.execution.history or changes:
-            await self.save(execution=replace(moved, **changes))
+            await self.save(execution=replace(moved, **changes), within_s=within_s)
 
     async def move_run(
         self,
@@ -223,11 +261,11 @@ class Journal:
         *states: State,
         outputs: Outputs | None = _UNSET,
         attempt: bool = True,
-        soon: bool = False,
+        within_s: float | None = None,
     ) -> TaskRun:
         """Record that a task run went through `states` now; with `attempt` its last attempt too.
 
-        `soon` is that of `save`.
+        `within_s` is that of `save`.
         """
         run = self._runs[run_id]
         for state in states:
@@ -238,7 +276,7 @@ class Journal:
             run = replace(run, attempts=(*run.attempts[:-1], ended))
         if outputs is not _UNSET:
             run = replace(run, outputs=outputs)
-        await self.save(run, soon=soon)
+        await self.save(run, within_s=within_s)
         return run
 
     def begin_attempt(self, run: TaskRun, state: State = State.RUNNING) -> TaskRun:
@@ -296,7 +334,7 @@ class Journal:
             )
         )
         self._waiting_lines += len(lines)
-        self._unflushed.set()
+        self._write_within(FLUSH_INTERVAL_S)
 
     def within_limit(self, lines: Sequence[str]) -> Sequence[str]:
         """The lines of a command as far as the execution's log takes them."""
@@ -325,33 +363,43 @@ class Journal:
     def add_metric(self, metric: Metric) -> None:
         """Add a metric."""
         self._metrics.append(metric)
-        self._unflushed.set()
+        self._write_within(FLUSH_INTERVAL_S)
 
-    @property
-    def wants_flush(self) -> bool:
-        """So much is waiting, or for so long, that it should be written now."""
-        if self._waiting_lines >= FLUSH_LINES:
-            return True
-        return anyio.current_time() - self._flushed_s > FLUSH_INTERVAL_S
+    async def took_output(self) -> None:
+        """Write what a command has printed: at once if much waits, soon if it is the first lines.
+
+        So a command that prints faster than is written has to wait.
+        """
+        follows = anyio.current_time() - self._flushed_s <= FLUSH_INTERVAL_S
+        if self._waiting_lines >= FLUSH_LINES or not (follows or self.may_wait):
+            await self.flush()
+        elif not follows:
+            self._write_within(FIRST_LINES_S)
 
     async def flush(self) -> None:
         """Write everything that waits, in order: log lines, metrics, and task runs."""
-        if self._unflushed.is_set():
-            self._unflushed = anyio.Event()
-        if not (self._unsaved or self._waiting or self._metrics or self._writing):
-            return
         with anyio.CancelScope(shield=True):
-            if self._unsaved:
-                await self._write(None, ())
-            else:
+            if self._unsaved or self._unsaved_state is not None:
+                await self._store_now(())
+            elif self._waiting or self._metrics or self._writing:
                 await self._store.append(*self._take_lines())
                 self._tell()
 
+    def _write_within(self, within_s: float) -> None:
+        """Have what waits written by then."""
+        due_s = anyio.current_time() + within_s
+        if due_s < self._due_s:
+            self._due_s = due_s
+            self._sooner.set()
+
     async def keep_flushing(self) -> None:
-        """Write what waits, no later than the interval after it came; until cancelled."""
+        """Write what waits when it is due; until cancelled."""
         while True:
-            await self._unflushed.wait()
-            await anyio.sleep(FLUSH_INTERVAL_S)
+            while (left_s := self._due_s - anyio.current_time()) > 0:
+                with anyio.move_on_after(left_s):
+                    await self._sooner.wait()
+                    self._sooner = anyio.Event()
+            self._due_s = math.inf
             await self.flush()
 
     def _tell(self) -> None:

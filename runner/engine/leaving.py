@@ -62,6 +62,8 @@ class Leaving:
 
     async def _clean(self, stack: Leavings, journal: Journal) -> None:
         try:
+            # Nothing is removed before its end is stored (reliability D2).
+            await journal.recorded()
             await stack.aclose()
             await journal.flush()
         except (OSError, RunnerError) as error:

@@ -55,8 +55,7 @@ class Reader:
         lines = self._splitters[stream].feed(chunk)
         if lines:
             self._take(_LEVELS[stream], lines, await _parsed(lines))
-            if self._journal.wants_flush:
-                await self._journal.flush()
+            await self._journal.took_output()
 
     def close(self) -> None:
         """Take what the streams ended with."""

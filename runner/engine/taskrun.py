@@ -15,6 +15,7 @@ from runner.engine.adoption import remaining
 from runner.engine.complaints import cause_of, complaint
 from runner.engine.context import Context
 from runner.engine.frame import Frame, Trail
+from runner.engine.journal import FLUSH_INTERVAL_S, NEXT_S
 from runner.engine.retry import next_try
 from runner.engine.retrying import (
     began,
@@ -162,7 +163,7 @@ async def _run_level(
         # A WorkingDirectory that is run again has one attempt, too.
         run = journal.begin_attempt(replace(run, attempts=()))
         run = run.moved(State.RUNNING, journal.now())
-        await journal.save(run, soon=registered.pure)
+        await journal.save(run, within_s=_begins_within_s(registered))
     inner = Frame(frame, task, run, frame.shared_dir, counts=registered.counts, trail=trail)
     context = Context(driver, inner, task, run.id)
     result = Result()
@@ -206,7 +207,8 @@ async def _flowable_ended(
     elif not result.hard:
         state = softened(state, task)
     await driver.close_below(run, state)
-    return await journal.move_run(run.id, state, soon=registered.pure)
+    within_s = FLUSH_INTERVAL_S if registered.pure else None
+    return await journal.move_run(run.id, state, within_s=within_s)
 
 
 async def _log_unresolved(context: Context, error: RunnerError, registered: Registered) -> None:
@@ -283,7 +285,11 @@ async def _ended(
         run = run.moved(result.passed, driver.journal.now())
     ended = _attempt_ended(run, state, driver) if result.attempted else replace(run, attempts=())
     ended = replace(ended.moved(final, driver.journal.now()), outputs=result.outputs)
-    await driver.journal.save(ended, soon=registered.pure)
+    within_s = FLUSH_INTERVAL_S if registered.pure else None
+    if registered.kind is Kind.RUNNABLE and not registered.pure:
+        # As a rule more is to be stored at once: that the next one begins, or the execution's end.
+        within_s = NEXT_S
+    await driver.journal.save(ended, within_s=within_s)
     return ended
 
 
@@ -337,10 +343,17 @@ async def _begin(driver: Driver, frame: Frame, run: TaskRun, registered: Registe
         if frame.shared_dir is None or run.attempts:
             run = run.moved(State.SUBMITTED, journal.now())
         run = journal.begin_attempt(run.moved(State.RUNNING, journal.now()))
-        await journal.save(run, soon=registered.pure)
+        await journal.save(run, within_s=_begins_within_s(registered))
     elif run.state is not State.RUNNING:
         # Kestra's executor runs these; one that fails at once never was RUNNING (3.1).
         await journal.save(journal.begin_attempt(run, State.CREATED))
+
+
+def _begins_within_s(registered: Registered) -> float | None:
+    """How soon it has to be stored that a task begins; None: before it does."""
+    if registered.pure:
+        return FLUSH_INTERVAL_S
+    return 0 if registered.stages else None
 
 
 async def _work(context: Context, registered: Registered) -> Result | None:

@@ -42,8 +42,8 @@ class Registered:
     that `chooses` needs its outputs to know what to run. What fails in a `lenient` one is a
     warning to what is around it. One that `counts` numbers the rounds of its tasks. A `pure` one
     does nothing but render, log and give outputs: should it be lost with its traces and done again,
-    nobody could tell. `foresee` prepares what the task will need, when it is about to come; it
-    fails quietly.
+    nobody could tell. One that `stages` does nothing else before it has its command executed.
+    `foresee` prepares what the task will need, when it is about to come; it fails quietly.
     """
 
     kind: Kind
@@ -53,6 +53,7 @@ class Registered:
     lenient: bool = False
     pure: bool = False
     counts: bool = False
+    stages: bool = False
     foresee: Callable[[Any], Awaitable[None]] | None = None
 
 
@@ -70,12 +71,14 @@ def _register(types: tuple[str, ...], entry: Registered) -> None:
 def task(
     *types: str,
     pure: bool = False,
+    stages: bool = False,
     foresee: Callable[[RunContext], Awaitable[None]] | None = None,
 ) -> Callable[[Work], Work]:
     """Register what runs the runnable task types named, by their canonical names."""
 
     def register(work: Work) -> Work:
-        _register(types, Registered(Kind.RUNNABLE, work, pure=pure, foresee=foresee))
+        entry = Registered(Kind.RUNNABLE, work, pure=pure, stages=stages, foresee=foresee)
+        _register(types, entry)
         return work
 
     return register

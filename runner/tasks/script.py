@@ -60,14 +60,14 @@ async def foresee(ctx: RunContext) -> None:
     await expect(ctx, "" if ctx.shared_dir is not None else series_of(ctx))
 
 
-@task(*SCRIPT_TYPES, foresee=foresee)
+@task(*SCRIPT_TYPES, stages=True, foresee=foresee)
 async def run_script(ctx: RunContext) -> Result:
     """Run the property `script`, by way of a file unless the language is the shell's own."""
     async with _attempt(ctx) as attempt:
         return await attempt.run(is_script=True)
 
 
-@task(*COMMANDS_TYPES, foresee=foresee)
+@task(*COMMANDS_TYPES, stages=True, foresee=foresee)
 async def run_commands(ctx: RunContext) -> Result:
     """Run the property `commands`, one line after the other in one shell."""
     async with _attempt(ctx) as attempt:

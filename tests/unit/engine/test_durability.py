@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,15 +16,17 @@ import pytest
 
 from runner.engine.engine import Engine
 from runner.engine.flows import FixedFlows
-from runner.engine.journal import Journal
+from runner.engine.journal import FLUSH_INTERVAL_S, Journal
 from runner.loading.flow import load
 from runner.model.execution import Execution, Level, TaskRun, new_id
 from runner.model.flow import Flow
 from runner.model.state import History, State
+from runner.model.triggers import Consequences
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.storage.files import Storage
 from runner.storage.kv import KeyValues
+from runner.store.base import NO_CONSEQUENCES
 from runner.store.sqlite import SqliteStore
 
 T0 = datetime(2026, 1, 20, 9, 15, 2, tzinfo=UTC)
@@ -114,7 +116,7 @@ async def test_what_may_wait_is_stored_soon_with_its_lines(store: SqliteStore) -
     async with anyio.create_task_group() as group:
         group.start_soon(journal.keep_flushing)
         changed = journal.changed
-        await journal.save(run.moved(State.SUCCESS, T0), soon=True)
+        await journal.save(run.moved(State.SUCCESS, T0), within_s=FLUSH_INTERVAL_S)
         assert await store.task_runs(run.execution_id) == []
 
         await changed.wait()
@@ -125,8 +127,8 @@ async def test_what_may_wait_is_stored_soon_with_its_lines(store: SqliteStore) -
 
 async def test_what_may_wait_is_stored_with_whatever_is_saved_next(store: SqliteStore) -> None:
     journal, run = journal_in(store)
-    await journal.save(run, soon=True)
-    await journal.save(run.moved(State.SUCCESS, T0), soon=True)
+    await journal.save(run, within_s=FLUSH_INTERVAL_S)
+    await journal.save(run.moved(State.SUCCESS, T0), within_s=FLUSH_INTERVAL_S)
 
     await journal.move(State.SUCCESS)
 
@@ -135,7 +137,7 @@ async def test_what_may_wait_is_stored_with_whatever_is_saved_next(store: Sqlite
 
 async def test_what_could_not_be_stored_is_stored_by_the_next_try(store: SqliteStore) -> None:
     journal, run = journal_in(store)
-    await journal.save(run, soon=True)
+    await journal.save(run, within_s=FLUSH_INTERVAL_S)
     await store.state.write(lambda db: db.execute("ALTER TABLE task_runs RENAME TO away"))
     with pytest.raises(sqlite3.Error):
         await journal.flush()
@@ -143,6 +145,48 @@ async def test_what_could_not_be_stored_is_stored_by_the_next_try(store: SqliteS
 
     await journal.flush()
 
+    assert len(await store.task_runs(run.execution_id)) == 1
+
+
+async def test_what_was_saved_is_stored_when_it_is_waited_for(store: SqliteStore) -> None:
+    journal, run = journal_in(store)
+    for flushes in (False, True):
+        async with anyio.create_task_group() as group:
+            if flushes:
+                group.start_soon(journal.keep_flushing)
+            state = State.SUCCESS if flushes else State.RUNNING
+            await journal.save(replace(run, history=History.begin(state, T0)), within_s=0)
+            await journal.recorded()
+
+            assert [each.state for each in await store.task_runs(run.execution_id)] == [state]
+            group.cancel_scope.cancel()
+
+
+async def test_every_state_is_told_once_also_if_it_was_to_be_stored_later(
+    store: SqliteStore,
+) -> None:
+    told: list[State] = []
+
+    @asynccontextmanager
+    async def on_state(
+        execution: Execution, runs: Collection[TaskRun]
+    ) -> AsyncGenerator[Consequences]:
+        yield NO_CONSEQUENCES
+        stored = await store.execution(execution.id)
+        assert stored.state is execution.state
+        told.append(execution.state)
+
+    plain, run = journal_in(store)
+    created = replace(plain.execution, history=History.begin(State.CREATED, T0))
+    journal = Journal(plain.flow, created, store, on_state=on_state, told=created)
+    await journal.move(State.RUNNING, within_s=60)
+    await journal.save(run, within_s=60)
+    assert told == []
+
+    await journal.move(State.PAUSED, within_s=60)
+    await journal.move(State.SUCCESS)
+
+    assert told == [State.RUNNING, State.PAUSED, State.SUCCESS]
     assert len(await store.task_runs(run.execution_id)) == 1
 
 
@@ -181,7 +225,7 @@ async def test_what_waits_is_stored_when_an_execution_is_given_up(
         driver = engine.live.get(id_)
         assert driver is not None
         (run,) = driver.journal.runs.values()
-        await driver.journal.save(replace(run, outputs={"seen": 1}), soon=True)
+        await driver.journal.save(replace(run, outputs={"seen": 1}), within_s=FLUSH_INTERVAL_S)
 
         await engine.live.abandon(id_)
 
