@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import signal
-from typing import NamedTuple
+from dataclasses import replace
 
 from runner.errors import SettingInvalid
+from runner.records import record
 
 VARIABLE = "EYAS_FAILPOINTS"
 """Environment variable of the daemon: `POINT=kill@3 POINT=stop`, for tests only."""
@@ -20,7 +21,8 @@ _TERM = r"(?P<point>[a-z.]+)=(?P<action>kill|stop)(@(?P<nth>[1-9]\d*))?"
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
-class _Armed(NamedTuple):
+@record
+class _Armed:
     """What happens at a point, when it is reached for the `left`th time from now."""
 
     number: signal.Signals
@@ -55,6 +57,6 @@ def _act(point: str) -> None:
     armed = _points.get(point)
     if armed is None:
         return
-    _points[point] = armed._replace(left=armed.left - 1)
+    _points[point] = replace(armed, left=armed.left - 1)
     if armed.left == 1:
         os.kill(os.getpid(), armed.number)

@@ -126,7 +126,6 @@ def run_command(
         raise click.UsageError("it goes on with the inputs of that execution: -i has no effect")
     from runner.cli.display import display_of
     from runner.cli.plugin_defaults import parsed_defaults
-    from runner.cli.problems import show_problems
     from runner.loading.flow import load_file
     from runner.settings import load_settings
 
@@ -144,6 +143,8 @@ def run_command(
     try:
         flow = load_file(file, settings=settings, plugin_values=parsed_defaults(defaults))
     except FlowInvalid as error:
+        from runner.cli.problems import show_problems
+
         show_problems(error, file)
         sys.exit(INVALID)
     given = _inputs(flow, inputs, inputs_file)

@@ -11,7 +11,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, cast
 
 from runner.errors import RenderFailed
-from runner.expr.access import trimmed
 from runner.expr.context import Context, Scope
 from runner.expr.faults import Fault, Missing, SyntaxFault
 from runner.expr.limits import MAX_ROUNDS, Budget
@@ -183,6 +182,8 @@ def is_truthy(text: str | None) -> bool:
 
     White space around it is ignored; only null, `false`, `0`, `-0` and nothing are false.
     """
+    from runner.expr.access import trimmed
+
     return text is not None and trimmed(text) not in ("", "false", "0", "-0")
 
 

@@ -6,16 +6,18 @@ They are merged into the untyped map before it is read (flow-model 8).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from runner.loading.complaints import Complaints, did_you_mean
 from runner.loading.source import NOWHERE, Items, Map
 from runner.model.catalog import Catalog
+from runner.records import record
 
 FLOW_TRIGGER = "io.kestra.plugin.core.trigger.Flow"
 
 
-class Default(NamedTuple):
+@record
+class Default:
     """`values` for every map whose type begins with `type`; `forced` ones win over the map's."""
 
     type: str

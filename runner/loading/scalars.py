@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from runner.patterns import regex
+from runner.records import record
 
 
-class Refused(NamedTuple):
+@record
+class Refused:
     """A scalar that looks like a number and is none."""
 
     why: str
