@@ -2,12 +2,15 @@
 
 What a command starts stays in its cgroup whatever else it leaves: its session, its parent, its
 environment. So all of it can be killed at once, and nothing has to be looked for.
+
+To move a process into another cgroup the kernel halts every fork and exit of the machine, for
+longer than a short command takes. So only those are moved that go on for a moment.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -30,17 +33,29 @@ class Cell:
     def __enter__(self) -> Self:
         return self
 
-    def take(self, pid: int) -> None:
-        """Put a process that was just started into the cell, with what it has started already."""
+    @property
+    def is_there(self) -> bool:
+        """Whether there can be one."""
+        return self._parent is not None
+
+    def take(self, find: Callable[[], Iterable[int]]) -> None:
+        """Put the processes that `find` gives into the cell, until it finds no more of them.
+
+        One that was moved stays, with whatever it starts. This takes milliseconds.
+        """
         if self._parent is None:
             return
         folder = self._parent / f"{_PREFIX}{new_id()}"
         with suppress(OSError):
             folder.mkdir()
             self._folder = folder
-            _move(pid, folder)
-            for child in _children(pid):
-                _move(child, folder)
+            known: set[int] = set()
+            while new := set(find()) - known:
+                for pid in new:
+                    # One that has ended meanwhile takes nothing with it.
+                    with suppress(OSError):
+                        _move(pid, folder)
+                known |= new
 
     def kill(self) -> None:
         """Kill everything in the cell."""
@@ -103,11 +118,3 @@ def _is_ours(folder: Path) -> bool:
 
 def _move(pid: int, folder: Path) -> None:
     (folder / "cgroup.procs").write_text(str(pid))
-
-
-def _children(pid: int) -> Iterator[int]:
-    """The children of a process, and theirs."""
-    with suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            yield int(child)
-            yield from _children(int(child))

@@ -28,6 +28,9 @@ from runner.runners.side_file import SideFolder
 from runner.settings import Settings
 
 _CHUNK_BYTES = 256 * 1024
+_SHORT_S = 1
+"""A process that ends sooner has no cgroup: that would take longer than the process itself."""
+
 _LAST_GRACE_S = 2
 """How long a pipe may stay open after everything that can be found was killed."""
 
@@ -126,7 +129,6 @@ class _Running:
     def __init__(
         self, popen: subprocess.Popen[bytes], cookie: str, cell: Cell, settings: Settings
     ) -> None:
-        cell.take(popen.pid)
         self._popen = popen
         self._cookie = cookie
         self._cell = cell
@@ -137,6 +139,7 @@ class _Running:
         self._open_pipes = 2
         self._last_call = False
         self._waits: dict[int, anyio.CancelScope] = {}
+        self._enclosing = anyio.CancelScope()
         self._pumps = [anyio.CancelScope(shield=True), anyio.CancelScope(shield=True)]
 
     async def to_end(self, emit: Emit) -> int:
@@ -147,6 +150,8 @@ class _Running:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._watch)
+                if self._cell.is_there:
+                    group.start_soon(self._enclose)
                 for pipe, stream, scope in zip(pipes, Stream, self._pumps, strict=True):
                     group.start_soon(self._pump, pipe.fileno(), stream, scope, emit)
                 try:
@@ -156,6 +161,8 @@ class _Running:
                     with anyio.CancelScope(shield=True):
                         await self._stop()
                     raise
+                finally:
+                    self._enclosing.cancel()
         finally:
             # The leader was not reaped before, so its group's number is still its own.
             signal_group(popen.pid, signal.SIGKILL)
@@ -163,6 +170,18 @@ class _Running:
                 pipe.close()
             code = popen.wait()
         return code
+
+    async def _enclose(self) -> None:
+        """Put the process into its cell, if it goes on for long enough."""
+        with self._enclosing:
+            await anyio.sleep(_SHORT_S)
+            await anyio.to_thread.run_sync(self._cell.take, self._found)
+
+    def _found(self) -> list[int]:
+        """The process and all that it started, as far as something leads to it."""
+        pid = self._popen.pid
+        found = {each.pid for each in (*descendants(pid), *carriers(self._cookie))}
+        return [pid, *(found - {pid})]
 
     async def _watch(self) -> None:
         """Set `_exited` when the process has ended, without reaping it."""

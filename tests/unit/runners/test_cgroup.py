@@ -19,6 +19,8 @@ _APART = ("unshare", "--mount", "--pid", "--fork", "--mount-proc")
 
 ESCAPE = """
 import os, subprocess, time
+while "eyas-" not in open("/proc/self/cgroup").read():
+    time.sleep(0.01)
 if os.fork() == 0:
     os.setsid()
     subprocess.Popen(["sleep", "61.5"], env={}, stdin=0, stdout=subprocess.DEVNULL, stderr=0)
@@ -27,7 +29,7 @@ os.wait()
 print("escaped", flush=True)
 time.sleep(AFTER)
 """
-"""A script that starts a process to which nothing leads, and then takes some time."""
+"""A script that has a cgroup when it starts a process to which nothing leads, and goes on then."""
 
 PROGRAM = """
 import os, signal, sys
