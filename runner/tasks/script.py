@@ -13,12 +13,12 @@ from runner.errors import ExitStatus, RenderFailed, RunnerError, RunnerUnavailab
 from runner.failpoints import failpoint
 from runner.model.convert import json_text
 from runner.model.execution import Level, Outputs, new_id
+from runner.model.hash_order import hash_ordered
 from runner.model.texts import without_nulls
 from runner.records import record
 from runner.runners.base import Command, Outcome, Owner, ReadOnly
 from runner.runners.work_dirs import make_folder
 from runner.tasks.context import Executed, Result, RunContext
-from runner.tasks.hash_order import hash_ordered
 from runner.tasks.kept_files import kept_files
 from runner.tasks.languages import COMMANDS_TYPES, SCRIPT_TYPES, Language, language_of
 from runner.tasks.python import began, may_install, set_up
