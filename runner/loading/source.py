@@ -7,6 +7,7 @@ that comes twice is a problem.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -15,6 +16,7 @@ import yaml
 from runner.errors import FlowInvalid, Problem
 from runner.loading.scalars import Refused, resolve, resolved, tagged
 from runner.loading.syntax import character_problem, surrogate_problem, syntax_problem
+from runner.patterns import regex
 
 __all__ = ["Items", "Map", "Mark", "decode", "plain", "read", "resolve"]
 
@@ -22,6 +24,7 @@ MAX_CHARACTERS = 3 * 1024 * 1024
 MAX_DEPTH = 50
 MAX_NODES = 300_000
 MAX_DUPLICATES = 50
+MAX_JOINED_LINES = 100
 
 # PyYAML without libyaml is slower and gives the same events.
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -130,10 +133,18 @@ def read(text: str, file: str = "") -> Map:
     """
     if len(text) > MAX_CHARACTERS:
         raise FlowInvalid([_too_big(file)])
+    return _read(text, file, MAX_JOINED_LINES)
+
+
+def _read(text: str, file: str, joins: int) -> Map:
+    """See `read`; `joins`: on so many lines at most two escapes are taken as one."""
     builder = _Builder(file)
     try:
         root = builder.build(_events(text))
     except yaml.MarkedYAMLError as error:
+        joined = _with_joined_pairs(text, error) if joins else None
+        if joined is not None:
+            return _read(joined, file, joins - 1)
         raise FlowInvalid([*builder.problems, syntax_problem(error, file, text)]) from error
     except UnicodeEncodeError as error:
         raise FlowInvalid([surrogate_problem(error, file, text)]) from error
@@ -144,6 +155,35 @@ def read(text: str, file: str = "") -> Map:
     if builder.problems:
         raise FlowInvalid(builder.problems)
     return cast("Map", root)
+
+
+_PAIR = regex(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+
+def _with_joined_pairs(text: str, error: yaml.MarkedYAMLError) -> str | None:
+    r"""The text with `\ud83d\ude00` as one escape on the line that libyaml does not take for it.
+
+    JSON writes characters outside of the basic plane so, and Kestra's parser joins the two. None:
+    that is not what is wrong.
+    """
+    mark: Any = error.problem_mark
+    if mark is None or "invalid Unicode character escape" not in str(error.problem):
+        return None
+    lines = text.removeprefix("\ufeff").split("\n")
+    number, column = int(mark.line), int(mark.column)
+    line = lines[number]
+    # What is before stands perhaps in another kind of quotes, where it is no escape.
+    begin = max(column - len("\\ud83d"), 0)
+    joined = _PAIR.sub(_as_one_escape, line[begin:])
+    if joined == line[begin:]:
+        return None
+    lines[number] = line[:begin] + joined
+    return "\n".join(lines)
+
+
+def _as_one_escape(pair: re.Match[str]) -> str:
+    high, low = (int(pair[number], 16) for number in (1, 2))
+    return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08X}"
 
 
 def _events(text: str) -> Iterator[Any]:

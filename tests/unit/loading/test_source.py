@@ -172,3 +172,18 @@ def test_no_bytes_make_the_decoder_fail(data: bytes) -> None:
     except FlowInvalid:
         return
     assert isinstance(problems(text), list)
+
+
+def test_a_character_that_json_writes_as_a_pair_of_escapes_is_one() -> None:
+    text = 'a: "x \\ud83d\\ude00\\uD83D\\uDE01 y"\nb: \'\\ud83d\\ude00\'\nc: "\\ud83d\\ude00"\n'
+
+    assert plain(read(text)) == {
+        "a": "x \U0001f600\U0001f601 y",
+        "b": "\\ud83d\\ude00",
+        "c": "\U0001f600",
+    }
+
+
+def test_half_a_pair_of_escapes_is_a_problem() -> None:
+    with pytest.raises(FlowInvalid, match="invalid Unicode character escape code"):
+        read('a: "x \\ud83d y"')
