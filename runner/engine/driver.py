@@ -96,7 +96,7 @@ class Driver:
         began = await self._turn()
         if began:
             await self.promises.check()
-        if began and self.ending is None:
+        if began and self.ending is None and not self._is_empty():
             if journal.execution.state in _BEFORE:
                 await journal.move(State.RUNNING, within_s=NEXT_S)
             await self.run_level(
@@ -104,6 +104,13 @@ class Driver:
             )
         await self._end(began)
         return began
+
+    def _is_empty(self) -> bool:
+        """Whether there is nothing to do: such an execution is over before it runs."""
+        flow = self.journal.flow
+        if any(not task.disabled for task in flow.tasks):
+            return False
+        return not any(not task.disabled for task in flow.finally_)
 
     async def _turn(self) -> bool:
         """Wait for the date it is scheduled for and for its place; False if it ends before."""

@@ -105,7 +105,6 @@ async def loop_until(ctx: FlowContext) -> Result | None:
     frequency: Mapping[str, Any] = ctx.task.properties.get("checkFrequency") or {}
     most = await _option(ctx, frequency, "maxIterations", convert.integer)
     longest = await _option(ctx, frequency, "maxDuration", convert.duration)
-    interval = await _option(ctx, frequency, "interval", convert.duration)
     started = ctx.task_run.history.start
     number = ctx.task_run.iteration or 0
     count = number + 1
@@ -128,6 +127,7 @@ async def loop_until(ctx: FlowContext) -> Result | None:
                 if await ctx.flag("failOnMaxReached")
                 else None
             )
+        interval = await _option(ctx, frequency, "interval", convert.duration)
         if not await ctx.rest(ctx.now() + (interval if interval is not None else _INTERVAL)):
             return None
         number += 1

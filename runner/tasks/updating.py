@@ -17,6 +17,16 @@ from runner.tasks.registry import updating
 
 _EXECUTION = "io.kestra.plugin.core.execution"
 
+_EXITS = {
+    "SUCCESS": State.SUCCESS,
+    "WARNING": State.WARNING,
+    "FAILED": State.FAILED,
+    "KILLED": State.KILLED,
+    "CANCELED": State.CANCELLED,
+    "CANCELLED": State.CANCELLED,
+}
+"""The states in which an Exit ends an execution."""
+
 
 def _variables(ctx: FlowContext) -> Mapping[str, Any]:
     current = ctx.execution.variables
@@ -119,9 +129,8 @@ async def _labels(ctx: FlowContext) -> list[Label]:
 async def exit_(ctx: FlowContext) -> Result:
     """End the execution at once in `state`."""
     word = await ctx.text("state") or "SUCCESS"
-    try:
-        state = State.CANCELLED if word == "CANCELED" else State(word)
-    except ValueError as error:
-        raise TaskFailed(f"Invalid state '{word}' for Exit") from error
+    state = _EXITS.get(word)
+    if state is None:
+        raise TaskFailed(f"Invalid state '{word}' for Exit: one of {', '.join(_EXITS)} is needed")
     await ctx.end_execution(state)
     return Result(state=state)

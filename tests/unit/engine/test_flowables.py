@@ -379,3 +379,36 @@ async def test_what_is_retried_as_a_new_execution_leaves_the_attempts_around_ope
     assert ended.state is State.RETRIED
     assert ended.states == {"s": State.RETRIED, "a": State.RETRIED}
     assert ended.attempts_of("s") == [State.RUNNING]
+
+
+async def test_a_flow_of_disabled_tasks_is_over_before_it_runs() -> None:
+    off = f"  - {{id: a, {LOG}, message: a, disabled: true}}"
+    empty = await run(off, f"errors: [{{id: never, {LOG}, message: never}}]")
+    rest = await run(off, f"finally: [{{id: fin, {LOG}, message: fin}}]")
+
+    assert empty.history == [State.CREATED, State.SUCCESS]
+    assert rest.history == [State.CREATED, State.RUNNING, State.SUCCESS]
+    assert rest.states == {"fin": State.SUCCESS}
+
+
+@pytest.mark.parametrize("word", ["RUNNING", "PAUSED", "LOUD"])
+async def test_an_exit_in_a_state_that_is_no_end_fails(word: str) -> None:
+    ended = await run(f"  - {{id: x, type: {C}.execution.Exit, state: {word}}}")
+
+    assert ended.state is State.FAILED
+    assert ended.states == {"x": State.FAILED}
+    assert ended.logs()[0].startswith(f"Invalid state '{word}' for Exit: one of SUCCESS, ")
+
+
+async def test_the_interval_of_a_loop_is_read_when_it_is_needed() -> None:
+    loop = f"""
+  - id: loop
+    type: {C}.flow.LoopUntil
+    condition: "{{{{ {"WHEN"} }}}}"
+    checkFrequency: {{interval: "{{{{ nope }}}}"}}
+    tasks: [{{id: a, {RETURN}, format: a}}]
+"""
+    once, again = [await run(loop.replace("WHEN", when)) for when in ("true", "false")]
+
+    assert once.state is State.SUCCESS
+    assert again.state is State.FAILED
