@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from runner.api.answers import json_response
+from runner.api.executions import flow_that_ran
 from runner.api.services import services
 from runner.api.shapes import Json, execution_json, task_run_json
 from runner.errors import NotFound
@@ -15,8 +16,10 @@ ROUTES = web.RouteTableDef()
 @ROUTES.get("/outputs/executions/{execution}")
 async def of_flow(request: web.Request) -> web.Response:
     """The outputs of an execution's flow."""
-    execution = await services(request).store.execution(request.match_info["execution"])
-    return json_response(execution_json(execution, []).get("outputs") or {})
+    api = services(request)
+    execution = await api.store.execution(request.match_info["execution"])
+    document = execution_json(execution, [], flow_that_ran(api, execution))
+    return json_response(document.get("outputs") or {})
 
 
 @ROUTES.get("/outputs/{execution}")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, cast
 
-from runner.engine.input_tree import shown_inputs
+from runner.engine.input_tree import shown_inputs, shown_outputs
 from runner.model.execution import Attempt, Execution, Label, LogLine, Metric, TaskRun, TriggerCause
 from runner.model.flow import Flow
 from runner.model.state import History
@@ -78,7 +78,7 @@ def without_nulls(value: Any) -> Any:
 def execution_json(execution: Execution, runs: Sequence[TaskRun], flow: Flow | None = None) -> Json:
     """An execution with its task runs.
 
-    `flow` gives the variables that no task replaced, and says which inputs are secret.
+    `flow` gives the variables that no task replaced, and says which inputs and outputs are secret.
     """
     variables = execution.variables
     if variables is None and flow is not None:
@@ -92,7 +92,7 @@ def execution_json(execution: Execution, runs: Sequence[TaskRun], flow: Flow | N
             "flowRevision": execution.flow_revision,
             "taskRunList": [task_run_json(run) for run in runs] or None,
             "inputs": plain(shown_inputs(flow.inputs if flow else (), execution.inputs)),
-            "outputs": _given(plain(execution.outputs)),
+            "outputs": _given(plain(shown_outputs(flow, execution.outputs))),
             "labels": labels_json(execution.labels),
             "variables": plain(without_nulls(variables)),
             "state": state_json(execution.history),

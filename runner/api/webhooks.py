@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from runner.api.answers import empty, json_response
-from runner.api.executions import InputsRefused, url_of
+from runner.api.executions import InputsRefused, flow_that_ran, url_of
 from runner.api.services import services
 from runner.api.shapes import Json, execution_json
 from runner.errors import Conflict, FlowInvalid, InputInvalid
@@ -35,7 +35,7 @@ async def webhook(request: web.Request) -> web.Response:
     execution = answer.execution
     if execution is None:
         return empty(204)
-    document = execution_json(execution, [])
+    document = execution_json(execution, [], flow_that_ran(services(request), execution))
     shown: Json = {name: document[name] for name in _SHOWN if name in document}
     if answer.waited and "outputs" in document:
         shown["outputs"] = document["outputs"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from runner.model.flow import Input
+from runner.model.flow import Flow, Input
 
 ENCRYPTED = {"type": "io.kestra.datatype:aes_encrypted", "value": "******"}
 """What is shown in place of the value of a SECRET input."""
@@ -48,6 +48,17 @@ def secrets_in(declared: Sequence[Input], inputs: Mapping[str, Any] | None) -> l
 
 def _is_secret(item: Input) -> bool:
     return "SECRET" in (item.type, item.properties.get("itemType"))
+
+
+def shown_outputs(flow: Flow | None, outputs: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """`outputs` of a flow for answers to people: values of SECRET outputs are hidden."""
+    hidden = {each.id for each in flow.outputs if each.type == "SECRET"} if flow else set[str]()
+    if outputs is None or hidden.isdisjoint(outputs):
+        return outputs
+    return {
+        name: dict(ENCRYPTED) if name in hidden and value is not None else value
+        for name, value in outputs.items()
+    }
 
 
 def shown_inputs(

@@ -14,10 +14,10 @@ from runner.errors import InputInvalid
 from runner.expr import Scope
 from runner.model.execution import Execution
 from runner.model.flow import Flow, Input, Task
+from runner.model.hash_order import hash_ordered
 from runner.model.texts import java_text
 from runner.records import record
 from runner.storage.files import Storage
-from runner.tasks.hash_order import hash_ordered
 
 _FILE_SCHEMES = ("kestra://", "nsfile://")
 _DISABLED = object()

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from runner.model.execution import Outputs, TaskRun
+from runner.model.hash_order import HashMap, hash_ordered
 from runner.model.state import State
-from runner.tasks.hash_order import HashMap, hash_ordered
 
 Tree = dict[str, Any]
 """Maps by task id and then by loop values: for outputs those around the run and its own, outermost

@@ -11,8 +11,8 @@ from runner.engine.inputs import inputs_for_rendering
 from runner.engine.journal import Journal
 from runner.model.execution import Label, TaskRun
 from runner.model.flow import Flow, Task
+from runner.model.hash_order import hash_ordered
 from runner.model.state import State
-from runner.tasks.hash_order import hash_ordered
 from runner.tasks.hidden import ITERATION
 
 _SCHEDULE = "io.kestra.plugin.core.trigger.Schedule"

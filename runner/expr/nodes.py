@@ -13,6 +13,7 @@ from runner.expr.access import attribute, method
 from runner.expr.context import Context
 from runner.expr.faults import Missing
 from runner.expr.text import string_form
+from runner.model.hash_order import hash_ordered
 
 if TYPE_CHECKING:
     from runner.expr.calls import Macro
@@ -179,7 +180,7 @@ class ListOf(Node):
 
 
 class MapOf(Node):
-    """`{key: value}`: the keys are expressions too."""
+    """`{key: value}`: the keys are expressions too, and stand in the order of a Java HashMap."""
 
     __slots__ = ("entries",)
 
@@ -197,7 +198,7 @@ class MapOf(Node):
                 # Java takes any key; the text of a list or map is what printing it would show.
                 key = string_form(key, context.budget)
             result[key] = value_node.evaluate(context)
-        return result
+        return hash_ordered(result) if len(result) > 1 else result
 
 
 class Captured(Node):

@@ -1,12 +1,15 @@
-"""The order in which Kestra prints and walks the outputs that a script sent: a Java HashMap's."""
+"""The order in which Kestra prints and walks maps that it builds itself: a Java HashMap's."""
 
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from typing import Any
+from typing import Any, TypeVar
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
-def hash_ordered(values: Mapping[str, Any], size: int = 1) -> dict[str, Any]:
+def hash_ordered(values: Mapping[_K, _V], size: int = 1) -> dict[_K, _V]:
     """`values` as a HashMap has them that was filled with all of them at once.
 
     Filled in several steps, Java's table may be of another size and its order another one. `size`
@@ -46,8 +49,18 @@ class HashMap(dict[str, Any]):
         return self._ordered().items()
 
 
-def _spread(text: str) -> int:
-    """Java's hash of a text, as HashMap uses it: the sum over its UTF-16 units."""
+def _spread(key: object) -> int:
+    """Java's hash of a key, as HashMap uses it; of one that is no text, number or boolean 0."""
+    if isinstance(key, bool):
+        return 1231 if key else 1237
+    if isinstance(key, int):
+        found = (key ^ (key >> 32)) & 0xFFFFFFFF
+        return found ^ (found >> 16)
+    return _spread_text(key) if isinstance(key, str) else 0
+
+
+def _spread_text(text: str) -> int:
+    """Of a text: the sum over its UTF-16 units."""
     units = text.encode("utf-16-le", "surrogatepass")
     found = 0
     for at in range(0, len(units), 2):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from runner.api.shapes import execution_json, log_json, metric_json, plain
+from runner.loading.flow import load
 from runner.model.execution import (
     Attempt,
     Execution,
@@ -158,4 +160,21 @@ def test_values_without_a_json_form_are_normalised() -> None:
         "1": None,
         "false": "a\ufffd\ufffd\ufffdb",
         "d": 60.0,
+    }
+
+
+def test_secret_outputs_of_a_flow_are_hidden() -> None:
+    flow = load(
+        """
+id: daily
+namespace: company.team
+tasks: [{id: t, type: io.kestra.plugin.core.log.Log, message: x}]
+outputs: [{id: s, type: SECRET, value: x}, {id: o, type: STRING, value: x}]
+"""
+    )
+    ended = replace(execution(State.CREATED, State.SUCCESS), outputs={"s": "hush", "o": "open"})
+
+    assert execution_json(ended, [], flow)["outputs"] == {
+        "s": {"type": "io.kestra.datatype:aes_encrypted", "value": "******"},
+        "o": "open",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.tasks.hash_order import hash_ordered
+from runner.model.hash_order import hash_ordered
 
 
 def test_outputs_have_the_order_that_kestra_printed() -> None:
@@ -22,3 +22,9 @@ def test_a_sign_outside_of_the_basic_plane_counts_as_two_units() -> None:
     ordered = list(hash_ordered(dict.fromkeys(["\U0001f600", *"abcdefghij"], 1)))
 
     assert ordered == [*"abcdefg", "\U0001f600", *"hij"]
+
+
+def test_numbers_and_booleans_have_a_place_too() -> None:
+    # As `{3: 1, 1: 2, 20: 3, 'x': 1}` was printed.
+    assert list(hash_ordered({3: 1, 1: 2, 20: 3, "x": 1})) == ["x", 1, 3, 20]
+    assert list(hash_ordered({True: 1, "z": 1, None: 1})) == [None, "z", True]
