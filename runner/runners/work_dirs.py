@@ -20,8 +20,11 @@ def new_work_dir(tmp_dir: Path, name: str | None = None) -> Path:
     outer = tmp_dir.absolute() / (name or f"{TEMP_PREFIX}{new_id()}")
     # Named by a bare id of its own, as Kestra's are: paths in logs then look the same.
     folder = outer / new_id()
-    outer.parent.mkdir(parents=True, exist_ok=True)
-    outer.mkdir(mode=0o700)
+    try:
+        outer.mkdir(mode=0o700)
+    except FileNotFoundError:
+        outer.parent.mkdir(parents=True, exist_ok=True)
+        outer.mkdir(mode=0o700)
     make_folder(folder)
     return folder
 
