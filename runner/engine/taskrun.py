@@ -63,6 +63,8 @@ async def run_task(
     if run is None:
         run = driver.journal.new_run(task, frame.run_id, value=value, iteration=iteration)
         driver.journal.add(run)
+    # Who restarts an execution has it decided anew whether a task is to run.
+    if run.state in (State.CREATED, State.RESTARTED):
         run = await _may_run(driver, frame, task, run, registered)
         if run.state.is_terminal:
             return run
@@ -331,6 +333,9 @@ async def _attempt(
     if driver.kills_children and "executionId" in outputs:
         # The execution that it started is killed with it.
         outputs = {**outputs, "state": str(State.KILLED)}
+    if driver.kills_children and "iterations" in outputs:
+        killed = outputs["iterations"].get("RUNNING", 0)
+        outputs = {**outputs, "iterations": {"CREATED": 0, "KILLED": killed, "RUNNING": 0}}
     return Result(state=State.KILLED, outputs=outputs)
 
 
@@ -346,6 +351,8 @@ async def _begin(driver: Driver, frame: Frame, run: TaskRun, registered: Registe
         await journal.save(run, within_s=_begins_within_s(registered))
     elif run.state is not State.RUNNING:
         # Kestra's executor runs these; one that fails at once never was RUNNING (3.1).
+        if registered.kind is Kind.UPDATING:
+            run = replace(run, attempts=())
         await journal.save(journal.begin_attempt(run, State.CREATED))
 
 

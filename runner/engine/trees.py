@@ -9,15 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from runner.model.execution import Outputs, TaskRun
-from runner.model.hash_order import HashMap, hash_ordered
+from runner.model.hash_order import EMPTY_TABLE, HashMap, hash_ordered
 from runner.model.state import State
 
 Tree = dict[str, Any]
 """Maps by task id and then by loop values: for outputs those around the run and its own, outermost
 first, for states its own."""
-
-_EMPTY_TABLE = 16
-"""What Java's map has room for when it is made without anything in it."""
 
 
 class Trees:
@@ -25,8 +22,8 @@ class Trees:
 
     def __init__(self, runs: Mapping[str, TaskRun]) -> None:
         self._runs = runs
-        self._outputs: Tree = HashMap(_EMPTY_TABLE)
-        self._states: Tree = HashMap(_EMPTY_TABLE)
+        self._outputs: Tree = HashMap(EMPTY_TABLE)
+        self._states: Tree = HashMap(EMPTY_TABLE)
         self._placed: Tree = {}
         self._owner: dict[tuple[str, ...], str] = {}
         self._path: dict[str, tuple[str, ...]] = {}
@@ -59,7 +56,7 @@ class Trees:
             self._owner[path] = run.id
             self._last[place] = run.id
         if self._last.get(place) == run.id:
-            _node(self._states, place, _EMPTY_TABLE)["state"] = str(run.state)
+            _node(self._states, place, EMPTY_TABLE)["state"] = str(run.state)
         if self._owner[path] != run.id:
             return  # a later run of the same place hides this one
         outputs = _shown(run)

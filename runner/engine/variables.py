@@ -11,7 +11,7 @@ from runner.engine.inputs import inputs_for_rendering
 from runner.engine.journal import Journal
 from runner.model.execution import Label, TaskRun
 from runner.model.flow import Flow, Task
-from runner.model.hash_order import hash_ordered
+from runner.model.hash_order import EMPTY_TABLE, hash_ordered
 from runner.model.state import State
 from runner.tasks.hidden import ITERATION
 
@@ -175,6 +175,8 @@ def of_task(
         return parents_of(journal, frame.parent if inside and frame.parent else frame)
 
     def states() -> Mapping[str, Any]:
+        if frame.shared_dir is not None and frame.run is not None:
+            return _before_the_job(journal, frame.run)
         return _with_own_state(journal.trees.states, journal.runs.get(run.id, run))
 
     makers: dict[str, Callable[[], Any]] = {
@@ -203,6 +205,21 @@ def _with_own_state(states: Mapping[str, Any], run: TaskRun) -> Mapping[str, Any
     if run.value is None:
         return {**states, run.task_id: own}
     return {**states, run.task_id: {**states[run.task_id], run.value: own}}
+
+
+def _before_the_job(journal: Journal, directory: TaskRun) -> Mapping[str, Any]:
+    """`tasks` as the children of a WorkingDirectory see it: as it was when that was sent."""
+    states = dict(journal.trees.states)
+    names = {child.task_id for child in journal.children(directory.id)}
+    for name in names:
+        del states[name]
+    for run in journal.runs.values() if names else ():
+        if run.task_id in names and run.parent_id != directory.id:
+            states[run.task_id] = {"state": str(run.state)}
+    own = {"state": str(State.CREATED)}
+    if directory.value is not None:
+        own = {**states.get(directory.task_id, {}), directory.value: own}
+    return hash_ordered({**states, directory.task_id: own}, EMPTY_TABLE)
 
 
 def _is_iteration(frame: Frame) -> bool:

@@ -9,6 +9,10 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
+EMPTY_TABLE = 16
+"""What Java's map has room for when it is made without anything in it."""
+
+
 def hash_ordered(values: Mapping[_K, _V], size: int = 1) -> dict[_K, _V]:
     """`values` as a HashMap has them that was filled with all of them at once.
 

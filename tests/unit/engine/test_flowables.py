@@ -412,3 +412,35 @@ async def test_the_interval_of_a_loop_is_read_when_it_is_needed() -> None:
 
     assert once.state is State.SUCCESS
     assert again.state is State.FAILED
+
+
+async def test_a_restart_asks_again_whether_a_task_is_to_run() -> None:
+    source = flow(
+        f"""
+  - {{id: a, {RETURN}, format: a, runIf: "{{{{ nope }}}}"}}
+  - {{id: x, type: {C}.execution.Exit, state: FAILED}}
+"""
+    )
+    with anyio.fail_after(10):
+        async with bench(source) as opened:
+            execution_id = await opened.start()
+            await opened.ended(execution_id)
+            await opened.engine.restart(execution_id)
+            ended = await opened.ended(execution_id)
+
+    assert ended.state is State.FAILED
+    assert ended.history_of("a") == [
+        *(State.CREATED, State.FAILED, State.RESTARTED, State.FAILED),
+    ]
+
+
+async def test_what_changes_its_execution_has_one_attempt_after_a_restart_too() -> None:
+    source = flow(f"  - {{id: x, type: {C}.execution.Exit, state: FAILED}}")
+    with anyio.fail_after(10):
+        async with bench(source) as opened:
+            execution_id = await opened.start()
+            await opened.ended(execution_id)
+            await opened.engine.restart(execution_id)
+            ended = await opened.ended(execution_id)
+
+    assert ended.attempts_of("x") == [State.FAILED]

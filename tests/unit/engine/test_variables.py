@@ -106,3 +106,18 @@ async def test_a_task_with_an_old_type_name_says_so() -> None:
     )
 
     assert printed(ended, "t") == "io.kestra.core.tasks.debugs.Return"
+
+
+async def test_tasks_of_a_working_directory_see_what_was_before_their_job() -> None:
+    inside = within(
+        "wd", "flow.WorkingDirectory", tasks=[text("a", "{{ tasks }}"), text("b", "{{ tasks }}")]
+    )
+    ended = await run(within("each", "flow.ForEach", values=["1", "2"], tasks=[inside]))
+
+    around = {run.id: run.value for run in ended.runs if run.task_id == "wd"}
+    seen = {around[run.parent_id or ""]: run.outputs for run in ended.runs if run.task_id == "b"}
+    assert seen["1"] == {"value": '{"wd":{"1":{"state":"CREATED"}},"each":{"state":"RUNNING"}}'}
+    assert seen["2"] == {
+        "value": '{"a":{"state":"SUCCESS"},"b":{"state":"SUCCESS"},"wd":'
+        '{"1":{"state":"SUCCESS"},"2":{"state":"CREATED"}},"each":{"state":"RUNNING"}}'
+    }
