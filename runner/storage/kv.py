@@ -74,13 +74,36 @@ class KeyValues:
         """What a flow of namespace `own` finds under `key`, None if that is nothing or expired.
 
         In `namespace` if it names one, otherwise in its own and those above, the nearest first.
+        Who finds an expired value deletes it: until then the key exists, as on Kestra.
         """
-        now = datetime.now(UTC)
-        for place in (namespace,) if namespace else lineage(own):
-            entry = self.entry(place, key)
-            if entry is not None and not entry.is_expired(now):
+        for entry in self._entries(namespace, own, key):
+            if not self._deleted_if_expired(entry):
                 return entry
         return None
+
+    def find_living(self, namespace: str | None, own: str, key: str) -> Entry | None:
+        """What `find` gives, except that an expired value is not passed over.
+
+        Raises:
+            NotFound: the nearest value has expired.
+        """
+        entry = next(self._entries(namespace, own, key), None)
+        if entry is not None and self._deleted_if_expired(entry):
+            raise NotFound("The requested value has expired")
+        return entry
+
+    def _deleted_if_expired(self, entry: Entry) -> bool:
+        if not entry.is_expired(datetime.now(UTC)):
+            return False
+        self.delete(entry.namespace, entry.key)
+        return True
+
+    def _entries(self, namespace: str | None, own: str, key: str) -> Iterator[Entry]:
+        """The entries of `key`, expired ones too, in the order in which they are looked for."""
+        for place in (namespace,) if namespace else lineage(own):
+            entry = self.entry(place, key)
+            if entry is not None:
+                yield entry
 
     def get(self, namespace: str, key: str) -> Any:
         """The value of `key` in `namespace` itself.
@@ -108,14 +131,14 @@ class KeyValues:
 
         Raises:
             InputInvalid: that is no key.
-            Conflict: not `overwrite`, and the key has a value.
+            Conflict: not `overwrite`, and the key has a value, even if that has expired.
         """
         check_key(key)
         now = datetime.now(UTC)
         with self._lock:
             file = self._file(namespace, key)
             old = self._read(file, namespace, key)
-            if old is not None and not overwrite and not old.is_expired(now):
+            if old is not None and not overwrite:
                 raise Conflict(
                     f"Cannot set value for key '{key}'. "
                     "Key already exists and `overwrite` is set to `false`."
@@ -135,14 +158,14 @@ class KeyValues:
         return entry
 
     def delete(self, namespace: str, key: str) -> bool:
-        """Delete `key`; False if it did not exist or had expired."""
+        """Delete `key`; False if it did not exist."""
         if not _is_key(key):
             return False
         with self._lock:
             file = self._file(namespace, key)
             entry = self._read(file, namespace, key)
             file.unlink(missing_ok=True)
-        return entry is not None and not entry.is_expired(datetime.now(UTC))
+        return entry is not None
 
     def keys(self, namespace: str, prefix: str = "") -> list[str]:
         """The keys that begin with `prefix` and have not expired, sorted."""

@@ -47,10 +47,10 @@ async def set_(ctx: RunContext) -> Result | None:
 
 @task("io.kestra.plugin.core.kv.Get")
 async def get(ctx: RunContext) -> Result | None:
-    """Give the value of a key; without a namespace, those above the flow's are searched too."""
+    """Give the value of a key; from the flow's namespace on, those above are searched too."""
     key, namespace = await needed_text(ctx, "key"), await _namespace(ctx)
-    named = namespace if ctx.task.properties.get("namespace") is not None else None
-    entry = await anyio.to_thread.run_sync(ctx.kv.find, named, ctx.flow.namespace, key)
+    named = namespace if namespace != ctx.flow.namespace else None
+    entry = await anyio.to_thread.run_sync(ctx.kv.find_living, named, ctx.flow.namespace, key)
     if entry is None and await ctx.flag("errorOnMissing"):
         raise _missing(key, namespace)
     if entry is None or entry.value is None:

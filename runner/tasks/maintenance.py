@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from runner.errors import TaskFailed
+from runner.errors import Conflict, TaskFailed
 from runner.expr import is_truthy, to_json
 from runner.model.execution import Execution, Level, new_id
 from runner.model.state import State
@@ -109,7 +109,11 @@ async def _moment(ctx: RunContext, name: str) -> datetime | None:
 async def resume(ctx: RunContext) -> Result | None:
     """Resume a paused execution."""
     execution_id = await needed_text(ctx, "executionId")
-    await host_of(ctx).resume(execution_id, await ctx.mapping("inputs"))
+    try:
+        await host_of(ctx).resume(execution_id, await ctx.mapping("inputs"))
+    except Conflict as error:
+        ctx.log(Level.DEBUG, str(error))
+        raise TaskFailed("The execution is not paused") from error
     return None
 
 

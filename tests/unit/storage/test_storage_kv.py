@@ -53,13 +53,16 @@ def test_a_key_that_must_be_new_and_is_not_is_refused(kv: KeyValues) -> None:
     assert kv.get("n", "k") == 1
 
 
-def test_an_expired_key_is_missing_and_may_be_set_anew(kv: KeyValues) -> None:
+def test_an_expired_key_is_gone_when_somebody_has_looked(kv: KeyValues) -> None:
     kv.set("n", "k", 1, ttl=timedelta())
 
-    with pytest.raises(NotFound, match="The key 'k' does not exist in the namespace 'n'"):
-        kv.get("n", "k")
     assert kv.keys("n") == []
     assert [entry.key for entry in kv.entries("n", expired=True)] == ["k"]
+    with pytest.raises(Conflict, match="Key already exists"):
+        kv.set("n", "k", 2, overwrite=False)
+    with pytest.raises(NotFound, match="The key 'k' does not exist in the namespace 'n'"):
+        kv.get("n", "k")
+    assert not kv.entries("n", expired=True)
     assert not kv.delete("n", "k")
     kv.set("n", "k", 2, overwrite=False)
     assert kv.get("n", "k") == 2

@@ -123,7 +123,7 @@ async def test_parents_are_searched_unless_a_namespace_is_named(flows: Flows) ->
     ended = await flows.run(
         """
   - {id: found, type: core.kv.Get, key: k}
-  - {id: named, type: core.kv.Get, key: k, namespace: a.b}
+  - {id: named, type: core.kv.Get, key: k, namespace: a.b.c}
 """
     )
 
@@ -259,3 +259,38 @@ async def test_a_number_stays_one_although_a_text_was_asked_for(flows: Flows) ->
     entry = flows.kv.entry("a.b", "k")
     assert entry is not None
     assert entry.value == 5
+
+
+async def test_an_expired_value_is_there_until_somebody_looks(flows: Flows) -> None:
+    ended = await flows.run(
+        """
+  - {id: s, type: core.kv.Set, key: k, value: v, ttl: PT0.01S}
+  - {id: w, type: core.flow.Sleep, duration: PT0.05S}
+  - {id: locked, type: core.kv.Set, key: k, value: w, overwrite: false, allowFailure: true}
+  - {id: keys, type: core.kv.GetKeys}
+  - {id: looks, type: core.kv.Get, key: k, allowFailure: true}
+  - {id: again, type: core.kv.Get, key: k}
+  - {id: free, type: core.kv.Set, key: k, value: w, overwrite: false}
+"""
+    )
+
+    assert ended.error("locked").startswith("Cannot set value for key 'k'. Key already exists")
+    assert ended.outputs["keys"] == {"keys": []}
+    assert ended.error("looks") == "The requested value has expired"
+    assert ended.states["again"] is State.SUCCESS
+    assert not ended.outputs["again"]
+    assert flows.kv.get("a.b", "k") == "w"
+
+
+async def test_the_flows_own_namespace_by_name_is_searched_upwards_too(flows: Flows) -> None:
+    flows.kv.set("a", "k", "above")
+
+    ended = await flows.run(
+        """
+  - {id: own, type: core.kv.Get, namespace: a.b, key: k}
+  - {id: other, type: core.kv.Get, namespace: a.b.c, key: k}
+"""
+    )
+
+    assert ended.outputs["own"] == {"value": "above"}
+    assert not ended.outputs["other"]
