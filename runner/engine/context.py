@@ -242,8 +242,7 @@ class Context:
             docker=runner.keeps_returns,
             known=known,
         )
-        # The attempt must be known before the command can do anything (reliability D1).
-        await self._driver.journal.recorded()
+        command = replace(command, recorded=self._driver.journal.recorded)
         try:
             outcome = await runner.run(command, reader.emit)
         finally:

@@ -38,6 +38,7 @@ from runner.model.execution import (
 )
 from runner.model.flow import Flow
 from runner.model.state import State
+from runner.runners.base import series_of
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.storage.files import Storage
@@ -193,8 +194,16 @@ class Engine:
     async def begin(self, journal: Journal, reuse: Reuse | None = None) -> Execution:
         """Store a prepared execution and let it run when it may; returns it as stored first."""
         execution = journal.execution
-        await journal.save(execution=execution)
+        for task in journal.flow.tasks[:1]:
+            self.runners.comes(series_of(execution.namespace, execution.flow_id, task.id))
+        # It runs while it is stored: whatever others could notice comes after that.
+        await journal.save(execution=execution, within_s=0)
         self.spawn(journal, reuse)
+        try:
+            await journal.recorded()
+        except Exception:
+            await self.live.abandon(execution.id)
+            raise
         return execution
 
     def spawn(self, journal: Journal, reuse: Reuse | None = None) -> None:

@@ -162,6 +162,11 @@ class Journal:
         # One after the other, so that no state is stored without what follows from it.
         async with self._telling:
             late, self._unsaved_state = self._unsaved_state, None
+            if late is None and not changed:
+                # It was stored meanwhile.
+                if runs or self._unsaved:
+                    await self._write(None, runs)
+                return
             try:
                 if late is not None and late is not self.execution:
                     await self._write_state(late, ())

@@ -9,6 +9,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from anyio.lowlevel import checkpoint
+
 from runner.records import record
 
 if TYPE_CHECKING:
@@ -81,6 +83,9 @@ class Command:
     `series` names what is run again and again with the same options, in a working directory of its
     own each time: a task of a flow ("": nothing like it). `standby` is a container that was
     reserved for it, with `workdir`; it is used if it is what the command needs.
+
+    `recorded` comes back when it is stored that the command begins: nothing of it may happen before
+    (reliability D1).
     """
 
     argv: Sequence[str]
@@ -96,6 +101,12 @@ class Command:
     resumed: Left | None = None
     series: str = ""
     standby: Standby | None = None
+    recorded: Callable[[], Awaitable[None]] = checkpoint
+
+
+def series_of(namespace: str, flow_id: str, task_id: str) -> str:
+    """The name of what is the same task of the same flow each time."""
+    return f"{namespace}.{flow_id}.{task_id}"
 
 
 @record(kw_only=True)

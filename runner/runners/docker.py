@@ -292,6 +292,7 @@ class DockerRunner:
 
     async def _run_once(self, job: _Job, emit: Emit, stack: AsyncExitStack) -> Outcome:
         """Make a container for the command and run it in there."""
+        await job.command.recorded()
         command, options, engine = job.command, job.options, job.host.engine
         run, kept = token_hex(8), not (options.delete and options.wait)
         marks = labels(command.owner, self._maker, run)
@@ -389,6 +390,7 @@ class DockerRunner:
         output = Output(emit, EndMarks(standby.run))
 
         async def begin() -> None:
+            await command.recorded()
             begun.value = True
             note_starting(side.outer)
             failpoint("container.waits")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from anyio.lowlevel import checkpoint
+
 from runner.runners.base import Command
 from runner.runners.docker_entry import waiting_line
 from runner.runners.docker_files import Files
@@ -102,7 +104,7 @@ def recipe_of(
     strict: bool,
 ) -> Recipe:
     """The recipe behind one command's container, without anything that is the command's own."""
-    plain = replace(command, argv=(), env={}, leaving=None, standby=None)
+    plain = replace(command, argv=(), env={}, leaving=None, standby=None, recorded=checkpoint)
     return Recipe(
         options=replace(options, credentials=None, config=None),
         image=image,

@@ -172,6 +172,12 @@ class Standbys:
         """Whether the setting and the machine's memory allow containers that only wait."""
         return self._limit > 0
 
+    def comes(self, series: str) -> None:
+        """The next task of `series` is about to begin: ask about its image already."""
+        kind = self._kinds.get(self._series.get(series, ""))
+        if kind is not None and kind.ready:
+            kind.host.images.look(kind.recipe.image.name)
+
     async def reserve(self, series: str) -> Standby | None:
         """A container for the next task of `series`, as the last one was; None if there is none."""
         kind = self._kinds.get(self._series.get(series, ""))

@@ -41,7 +41,7 @@ class Visibility:
     async def of_folder(self, folder: Path, image: str) -> bool:
         """Whether the engine sees `folder`. `image` is any image that is there."""
         # All working directories are in one folder as a rule: one question answers for all.
-        covered = await anyio.to_thread.run_sync(_is_within, folder, self._tmp_dir)
+        covered = _is_within(folder, self._tmp_dir)
         root = self._tmp_dir if covered else folder
         return await self._remembered(root, lambda: self._by_nonce(root, image))
 

@@ -73,6 +73,7 @@ class ProcessRunner:
             check_size(command.argv, env)
             if command.main:
                 note(side.outer, command)
+            await command.recorded()
             # Until a new process has its first turn, everything here stands still: with many of
             # them at a time that is long, and whoever waits for something else comes in between.
             async with self._turn:

@@ -122,6 +122,11 @@ class TaskRunners:
             lambda: self.handing_over,
         )
 
+    def comes(self, series: str) -> None:
+        """The next task of `series` is about to begin: ask what it will have to know."""
+        if self._standbys is not None:
+            self._standbys.comes(series)
+
     async def reserve(self, series: str) -> Standby | None:
         """A container that stands by for the next task of `series`; None if there is none.
 
@@ -263,7 +268,13 @@ class TaskRunners:
                     self._hosts[endpoint] = Host(
                         engine=engine,
                         info=info,
-                        images=Images(engine, self._settings, self._group, self._progress, timing),
+                        images=Images(
+                            engine,
+                            self._settings,
+                            self._group,
+                            self._progress,
+                            timing,
+                        ),
                         visibility=Visibility(engine, self._maker, self._settings.tmp_dir),
                         standbys=self._standbys,
                     )

@@ -16,7 +16,7 @@ from runner.model.execution import Level, Outputs, new_id
 from runner.model.hash_order import hash_ordered
 from runner.model.texts import without_nulls
 from runner.records import record
-from runner.runners.base import Command, Outcome, Owner, ReadOnly
+from runner.runners.base import Command, Outcome, Owner, ReadOnly, series_of
 from runner.runners.work_dirs import make_folder
 from runner.tasks.context import Executed, Result, RunContext
 from runner.tasks.kept_files import kept_files
@@ -57,7 +57,7 @@ async def foresee(ctx: RunContext) -> None:
     """
     from runner.tasks.script_ahead import expect
 
-    await expect(ctx, "" if ctx.shared_dir is not None else series_of(ctx))
+    await expect(ctx, "" if ctx.shared_dir is not None else _series(ctx))
 
 
 @task(*SCRIPT_TYPES, stages=True, foresee=foresee)
@@ -92,7 +92,7 @@ async def _attempt(ctx: RunContext) -> AsyncGenerator[_Attempt]:
     folder, standby = ctx.shared_dir, None
     if folder is None:
         if left is None:
-            standby = await ctx.runners.reserve(series_of(ctx))
+            standby = await ctx.runners.reserve(_series(ctx))
         ready = standby.place.workdir if standby is not None else left
         folder = await ctx.leaving.enter_async_context(work_folder(ctx, ready))
         if standby is not None:
@@ -100,9 +100,8 @@ async def _attempt(ctx: RunContext) -> AsyncGenerator[_Attempt]:
     yield await _begin(ctx, folder, standby)
 
 
-def series_of(ctx: RunContext) -> str:
-    """The name of what is the same task of the same flow each time."""
-    return f"{ctx.execution.namespace}.{ctx.execution.flow_id}.{ctx.task.id}"
+def _series(ctx: RunContext) -> str:
+    return series_of(ctx.execution.namespace, ctx.execution.flow_id, ctx.task.id)
 
 
 async def _begin(ctx: RunContext, folder: Path, standby: Standby | None) -> _Attempt:
@@ -323,7 +322,7 @@ class _Attempt:
             main=True,
             leaving=ctx.leaving,
             resumed=ctx.resumed,
-            series="" if shared else series_of(ctx),
+            series="" if shared else _series(ctx),
             standby=self.standby,
         )
         if ctx.resumed is None:
