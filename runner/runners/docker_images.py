@@ -19,6 +19,7 @@ from runner.errors import RunnerUnavailable
 from runner.runners.base import PullProgress
 from runner.runners.docker_auth import registry_auth
 from runner.runners.docker_client import Engine, EngineError, EngineGone
+from runner.runners.docker_news import ImageNews
 from runner.runners.docker_options import DockerOptions
 from runner.settings import Settings
 
@@ -83,9 +84,17 @@ class _Look:
         self.found: Image | None = None
         self.failed: RunnerUnavailable | None = None
 
+    @property
+    def is_old(self) -> bool:
+        """Whether its answer may not be true any more."""
+        return anyio.current_time() > self.since + _FRESH_S
+
 
 class Images:
-    """The images of one engine. Pulls run in `group`, and end when nobody waits for them."""
+    """The images of one engine. Pulls run in `group`, and end when nobody waits for them.
+
+    `listens`: what the engine has said of an image is good until it tells of a change.
+    """
 
     def __init__(
         self,
@@ -94,8 +103,13 @@ class Images:
         group: TaskGroup,
         progress: Callable[[PullProgress], None],
         timing: PullTiming,
+        *,
+        listens: bool = False,
     ) -> None:
         self._engine = engine
+        self._news = ImageNews(engine)
+        if listens:
+            group.start_soon(self._news.listen, name="news of images")
         self._settings = settings
         self._group = group
         self._progress = progress
@@ -157,7 +171,9 @@ class Images:
 
     def look(self, name: str) -> None:
         """Ask about an image already: a command that begins now will want to know it."""
-        if name not in self._looks:
+        if self._news.known(name) is not None:
+            return
+        if name not in self._looks or self._looks[name].is_old:
             self._looks[name] = _Look()
             self._group.start_soon(self._answer, name, self._looks[name], name="look at an image")
 
@@ -172,7 +188,10 @@ class Images:
     async def local(self, name: str) -> Image | None:
         """The image of that name that the engine has; None if it has none."""
         look = self._looks.pop(name, None)
-        if look is None or anyio.current_time() > look.since + _FRESH_S:
+        known = self._news.known(name)
+        if known is not None:
+            return known
+        if look is None or look.is_old:
             return await self._local(name)
         await look.done.wait()
         if look.failed is not None:
@@ -180,17 +199,20 @@ class Images:
         return look.found
 
     async def _local(self, name: str) -> Image | None:
+        changes = self._news.changes
         found = await self._engine.image(name)
         if found is None:
             return None
         config: Mapping[str, Any] = found.get("Config") or {}
-        return Image(
+        image = Image(
             name=name,
             id=str(found["Id"]),
             user=str(config.get("User") or ""),
             env=dict(entry.partition("=")[::2] for entry in config.get("Env") or ()),
             architecture=str(found.get("Architecture", "")),
         )
+        self._news.learn(image, changes)
+        return image
 
     async def _run(self, pull: _Pull, key: tuple[str, str | None]) -> None:
         """One pull with its retries; its ending goes to everybody who waits."""

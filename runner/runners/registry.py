@@ -274,6 +274,7 @@ class TaskRunners:
                             self._group,
                             self._progress,
                             timing,
+                            listens=self._keeps_standbys and info.name == "Docker",
                         ),
                         visibility=Visibility(engine, self._maker, self._settings.tmp_dir),
                         standbys=self._standbys,

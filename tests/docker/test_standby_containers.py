@@ -371,6 +371,7 @@ async def test_an_image_with_a_new_tag_is_not_taken_for_the_old_one(
         await pool.cold(options_of(name), "true")
         await pool.until(1)
         engine.images.get(ALPINE_LIKE).tag(name)
+        await anyio.sleep(0.1)  # the engine tells of it a moment later
         async with pool.reserved() as standby:
             printed = Printed()
             work = command(standby.place.workdir, "command -v python3", standby=standby)
