@@ -128,7 +128,7 @@ def _shows_when_skipped(frame: Frame, registered: Registered | None) -> bool:
 async def _refuse(driver: Driver, run: TaskRun, text: str) -> TaskRun:
     """The run, FAILED before any attempt."""
     driver.journal.log(Level.ERROR, text, run)
-    failed = run.moved(State.FAILED, driver.journal.now())
+    failed = replace(run.moved(State.FAILED, driver.journal.now()), outputs={})
     await driver.journal.save(failed)
     return failed
 
@@ -164,7 +164,7 @@ async def _run_level(
     if run.state in (State.CREATED, State.RESTARTED):
         # A WorkingDirectory that is run again has one attempt, too.
         run = journal.begin_attempt(replace(run, attempts=()))
-        run = run.moved(State.RUNNING, journal.now())
+        run = replace(run.moved(State.RUNNING, journal.now()), outputs=run.outputs or {})
         await journal.save(run, within_s=_begins_within_s(registered))
     inner = Frame(frame, task, run, frame.shared_dir, counts=registered.counts, trail=trail)
     context = Context(driver, inner, task, run.id)
@@ -319,7 +319,7 @@ async def _attempt(
             return replace(
                 result,
                 state=result.state or State.SUCCESS,
-                outputs={} if result.outputs is None else result.outputs,
+                outputs=_given(result, registered),
             )
         except RunnerError as error:
             context.log(Level.ERROR, complaint(error))
@@ -337,6 +337,13 @@ async def _attempt(
         killed = outputs["iterations"].get("RUNNING", 0)
         outputs = {**outputs, "iterations": {"CREATED": 0, "KILLED": killed, "RUNNING": 0}}
     return Result(state=State.KILLED, outputs=outputs)
+
+
+def _given(result: Result, registered: Registered) -> Outputs | None:
+    """The outputs of a run that has ended; what changes its execution has none at all."""
+    if result.outputs is None and registered.kind is not Kind.UPDATING:
+        return {}
+    return result.outputs
 
 
 async def _begin(driver: Driver, frame: Frame, run: TaskRun, registered: Registered) -> None:

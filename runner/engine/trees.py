@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from runner.model.execution import Outputs, TaskRun
 from runner.model.hash_order import EMPTY_TABLE, HashMap, hash_ordered
-from runner.model.state import State
 
 Tree = dict[str, Any]
 """Maps by task id and then by loop values: for outputs those around the run and its own, outermost
@@ -34,7 +33,10 @@ class Trees:
 
     @property
     def outputs(self) -> Mapping[str, Any]:
-        """The variable `outputs`: what every run gave."""
+        """The variable `outputs`: what every run gave.
+
+        A task whose runs gave nothing has an empty map, whatever loops are around it.
+        """
         return self._outputs
 
     @property
@@ -59,10 +61,13 @@ class Trees:
             _node(self._states, place, EMPTY_TABLE)["state"] = str(run.state)
         if self._owner[path] != run.id:
             return  # a later run of the same place hides this one
-        outputs = _shown(run)
+        outputs = run.outputs
         if outputs is not None and self._shown.get(run.id) is not outputs:
             self._shown[run.id] = outputs
-            _put(self._outputs, path, _as_printed(outputs))
+            if outputs:
+                _put(self._outputs, path, _as_printed(outputs))
+            else:
+                _node(self._outputs, path[:1])
         _node(self._placed, path)["state"] = str(run.state)
 
     def drop(self, run: TaskRun) -> None:
@@ -92,18 +97,6 @@ class Trees:
 def _place_of_state(run: TaskRun) -> tuple[str, ...]:
     """Where its state is: loops further out do not count (flow-model 6.1)."""
     return (run.task_id,) if run.value is None else (run.task_id, run.value)
-
-
-_NOTHING: Outputs = {}
-
-
-def _shown(run: TaskRun) -> Outputs | None:
-    """What a run shows: nothing before it ends, `{}` if it ended without, unless skipped."""
-    if run.outputs is not None:
-        return run.outputs
-    if run.state.is_terminal and run.state is not State.SKIPPED:
-        return _NOTHING
-    return None
 
 
 def _as_printed(value: Mapping[str, Any]) -> Tree:

@@ -87,7 +87,7 @@ async def test_before_a_process_begins_everything_before_it_is_on_the_disk(
 
     lines = [line.message for line in await store.logs(id_) if line.level is Level.INFO]
     assert lines == [
-        "around RUNNING None",
+        "around RUNNING {}",
         "before SUCCESS {'value': 'value'}",
         "looks RUNNING None",
     ]

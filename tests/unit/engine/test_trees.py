@@ -38,9 +38,11 @@ def test_loop_values_around_a_run_are_keys_outermost_first() -> None:
     outer = put(trees, runs, run("outer", State.RUNNING))
     inner = put(trees, runs, run("inner", State.RUNNING, outer.id, value="a"))
     put(trees, runs, run("t", State.SUCCESS, inner.id, value="1", outputs={"x": 1}))
-    put(trees, runs, run("t", State.FAILED, inner.id, value="2"))
+    put(trees, runs, run("t", State.FAILED, inner.id, value="2", outputs={}))
+    put(trees, runs, run("none", State.SUCCESS, inner.id, value="1", outputs={}))
 
-    assert trees.outputs == {"t": {"a": {"1": {"x": 1}, "2": {}}}}
+    # What gave nothing is an empty map, but for none of the values.
+    assert trees.outputs == {"t": {"a": {"1": {"x": 1}}}, "none": {}}
     assert trees.states["t"] == {"1": {"state": "SUCCESS"}, "2": {"state": "FAILED"}}
     placed = {"1": {"state": "SUCCESS"}, "2": {"state": "FAILED"}}
     assert trees.placed_states["t"] == {"a": placed}
@@ -65,7 +67,7 @@ def test_the_trees_are_walked_in_the_order_of_java_maps() -> None:
     loop = put(trees, runs, run("each", State.RUNNING))
     for value in ("s", "two", "3"):
         put(trees, runs, run("t", State.SUCCESS, loop.id, value=value, outputs={"x": 1}))
-    put(trees, runs, run("a", State.SUCCESS))
+    put(trees, runs, run("a", State.SUCCESS, outputs={}))
 
     assert list(trees.states) == ["a", "t", "each"]
     assert list(trees.outputs) == ["a", "t"]
@@ -95,13 +97,14 @@ def test_a_run_that_is_dropped_leaves_nothing() -> None:
     assert trees.outputs == {"t": {"a": {"x": 1}}}
 
 
-def test_running_and_skipped_tasks_without_outputs_are_absent() -> None:
+def test_runs_without_outputs_are_absent_and_those_with_none_in_them_are_empty() -> None:
     runs: dict[str, TaskRun] = {}
     trees = Trees(runs)
-    for each in (run("a", State.RUNNING), run("b", State.SKIPPED), run("c", State.FAILED)):
+    for each in (run("a", State.RUNNING), run("b", State.SKIPPED), run("c", State.SUCCESS)):
         put(trees, runs, each)
+    put(trees, runs, run("d", State.RUNNING, outputs={}))
 
-    assert trees.outputs == {"c": {}}
+    assert trees.outputs == {"d": {}}
 
 
 def test_what_an_expression_was_given_does_not_change_the_run() -> None:

@@ -121,3 +121,25 @@ async def test_tasks_of_a_working_directory_see_what_was_before_their_job() -> N
         "value": '{"a":{"state":"SUCCESS"},"b":{"state":"SUCCESS"},"wd":'
         '{"1":{"state":"SUCCESS"},"2":{"state":"CREATED"}},"each":{"state":"RUNNING"}}'
     }
+
+
+async def test_outputs_show_flowables_that_run_and_nothing_of_what_changes_the_execution() -> None:
+    inside = text("r", "{{ outputs }}")
+    ended = await run(
+        within("v", "execution.SetVariables", variables={"a": 1}),
+        within("l", "log.Log", message="x"),
+        within("no", "debug.Return", format="x", runIf="false"),
+        within(
+            "each",
+            "flow.ForEach",
+            values=["1"],
+            tasks=[
+                within("s", "flow.Sequential", tasks=[inside]),
+                within("m", "log.Log", message=""),
+            ],
+        ),
+        text("after", "{{ outputs.s }} {{ outputs.m }} {{ outputs.each }}"),
+    )
+
+    assert printed(ended, "r") == '{"s":{},"l":{},"each":{}}'
+    assert printed(ended, "after") == "{} {} {}"
