@@ -287,6 +287,9 @@ class Driver:
 
     async def may_start(self, frame: Frame) -> bool:
         """Wait while the execution is paused; True if a task may start in `frame` then."""
+        if frame.shared_dir is not None:
+            # One job with the tasks before: it goes on whatever happens around it.
+            return not self.stopping or frame.is_after
         while True:
             await self.promises.check()
             if not self.goes_on(frame):

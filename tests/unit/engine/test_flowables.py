@@ -444,3 +444,22 @@ async def test_what_changes_its_execution_has_one_attempt_after_a_restart_too() 
             ended = await opened.ended(execution_id)
 
     assert ended.attempts_of("x") == [State.FAILED]
+
+
+async def test_a_working_directory_is_done_to_its_end_beside_a_failure() -> None:
+    ended = await run(
+        f"""
+  - id: p
+    type: {C}.flow.Parallel
+    tasks:
+      - {{id: bad, {FAIL}}}
+      - id: wd
+        type: {C}.flow.WorkingDirectory
+        tasks:
+          - {{id: slow, type: {C}.flow.Sleep, duration: PT0.1S}}
+          - {{id: next, {RETURN}, format: n}}
+"""
+    )
+
+    assert ended.state is State.FAILED
+    assert ended.states["next"] is State.SUCCESS
