@@ -60,7 +60,7 @@ async def _text(response: aiohttp.ClientResponse, charset: str) -> str:
 def _described(response: aiohttp.ClientResponse) -> dict[str, Any]:
     headers: dict[str, list[str]] = {}
     for name, value in response.headers.items():
-        headers.setdefault(name, []).append(value)
+        headers.setdefault(name.lower(), []).append(value)
     return {"code": response.status, "headers": headers}
 
 

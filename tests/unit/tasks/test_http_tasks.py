@@ -127,7 +127,7 @@ async def test_a_request_gives_code_headers_and_body(flows: Flows, server: str) 
     found = outputs(await ask(flows, server, "/echo?a=1", "    params: {b: [2, 3], c: 'd e'}"))
 
     assert found["code"] == 200
-    assert found["headers"]["X-Answer"] == ["1"]
+    assert found["headers"]["x-answer"] == ["1"]
     assert found["uri"] == f"{server}/echo?a=1&b=2&b=3&c=d+e"
     heard = json.loads(found["body"])
     assert heard["method"] == "GET"
