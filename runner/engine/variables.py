@@ -142,32 +142,18 @@ def of_task(
     """Makers of the variables that a task sees beside those of `root`."""
 
     def taskrun() -> dict[str, Any]:
-        live = journal.runs.get(run.id, run)
-        known: dict[str, Any] = {
-            "id": live.id,
-            "startDate": instant_text(live.history.start),
-            "attemptsCount": max(len(live.attempts) - 1, 0),
-        }
-        if live.parent_id is not None:
-            known["parentId"] = live.parent_id
-        value, iteration = live.value, live.iteration
+        known = _of_run(journal.runs.get(run.id, run))
         if frame.shared_dir is not None and frame.run is not None:
             # Children of a WorkingDirectory are one job with it (flow-model 4.7).
-            value, iteration = frame.run.value, frame.run.iteration
-        if value is not None:
-            known["value"] = value
-        if iteration is not None:
-            known["iteration"] = iteration
+            known.pop("iteration", None)
+            if frame.run.value is not None:
+                known["value"] = frame.run.value
         return known
 
     def worker_taskrun() -> dict[str, Any] | None:
         if frame.shared_dir is None or frame.run is None:
             return None
-        around = frame.run
-        known: dict[str, Any] = {"id": around.id, "startDate": instant_text(around.history.start)}
-        if around.value is not None:
-            known["value"] = around.value
-        return known
+        return _of_run(frame.run)
 
     def ancestors() -> list[dict[str, Any]]:
         # Children of a WorkingDirectory stand where it stands, they do not see it above them.
@@ -193,6 +179,22 @@ def of_task(
         makers["outputs"] = lambda: _unindexed(journal.trees.outputs, iterations)
         makers["tasks"] = lambda: _unindexed(journal.trees.placed_states, iterations)
     return makers
+
+
+def _of_run(run: TaskRun) -> dict[str, Any]:
+    """What the variable `taskrun` says of a run."""
+    known: dict[str, Any] = {
+        "id": run.id,
+        "startDate": instant_text(run.history.start),
+        "attemptsCount": max(len(run.attempts) - 1, 0),
+    }
+    if run.parent_id is not None:
+        known["parentId"] = run.parent_id
+    if run.value is not None:
+        known["value"] = run.value
+    if run.iteration is not None:
+        known["iteration"] = run.iteration
+    return known
 
 
 def _with_own_state(states: Mapping[str, Any], run: TaskRun) -> Mapping[str, Any]:

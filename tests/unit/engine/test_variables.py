@@ -33,7 +33,11 @@ async def test_parents_have_outputs_and_a_value() -> None:
 
 
 async def test_children_of_a_working_directory_have_the_parents_that_it_has() -> None:
-    seen = text("t", "{{ taskrun.value ?? 'none' }} {{ parent ?? 'none' }}")
+    seen = text(
+        "t",
+        "{{ taskrun.value ?? 'none' }} {{ taskrun.iteration ?? 'none' }} {{ parent ?? 'none' }} "
+        "{{ workerTaskrun.value }} {{ workerTaskrun.iteration }} {{ workerTaskrun.attemptsCount }}",
+    )
     inside = within("wd", "flow.WorkingDirectory", tasks=[seen])
     deeper = within("wd2", "flow.WorkingDirectory", tasks=[text("u", "{{ parent.taskrun.value }}")])
     ended = await run(
@@ -45,7 +49,7 @@ async def test_children_of_a_working_directory_have_the_parents_that_it_has() ->
         )
     )
 
-    assert printed(ended, "t") == "a none"
+    assert printed(ended, "t") == "a none none a 0 0"
     assert printed(ended, "u") == "a"
 
 
