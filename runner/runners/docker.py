@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -18,20 +17,18 @@ from runner.failpoints import failpoint
 from runner.runners.base import Command, Emit, Outcome
 from runner.runners.docker_client import Attached, Engine, EngineError, EngineInfo, NotBegun
 from runner.runners.docker_container import Container, Ended, engine_back, remove
-from runner.runners.docker_entry import UNUSED_STATUS, EndMarks, Entry
-from runner.runners.docker_files import SHIM_SITE, SIDE_FILE, Files, may_share, owner_of
+from runner.runners.docker_entry import UNUSED_STATUS, EndMarks
+from runner.runners.docker_files import Files, owner_of
 from runner.runners.docker_hold import Hold
-from runner.runners.docker_images import Image, Images
+from runner.runners.docker_images import Image
+from runner.runners.docker_job import Host, Job, job_of
 from runner.runners.docker_left import says_unused
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_output import Output
 from runner.runners.docker_policy import allowed
-from runner.runners.docker_recipe import Recipe, recipe_of
 from runner.runners.docker_request import labels
 from runner.runners.docker_standby import Place, Standby, attached_container, standing_by
-from runner.runners.docker_standbys import Standbys
 from runner.runners.docker_verdict import judged
-from runner.runners.docker_visibility import Visibility
 from runner.runners.intents import Left, forget, note, note_started, note_starting
 from runner.runners.limits import check_size
 from runner.runners.maker import Maker
@@ -40,33 +37,6 @@ from runner.settings import KEEP_LABEL, Settings
 
 _LAST_WORDS_S = 1
 """How long the output of a container that was stopped is still read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
-    """An engine and what was found out about it."""
-
-    engine: Engine
-    info: EngineInfo
-    images: Images
-    visibility: Visibility
-    standbys: Standbys
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """One command on its way into a container. `entry` None: only the engine can start it."""
-
-    host: Host
-    command: Command
-    options: DockerOptions
-    recipe: Recipe
-    env: Mapping[str, str]
-    entry: Entry | None
-
-    def files(self, side: SideFolder) -> Files:
-        """How its files travel, with its own private folder."""
-        return replace(self.recipe.files, command=self.command, side=side)
 
 
 @dataclass(slots=True)
@@ -143,7 +113,7 @@ class DockerRunner:
         options = allowed(self._options, self._settings, host.engine.endpoint, self._warn)
         image = await host.images.ensure(options, self._warn)
         self._check(host.info, image, options)
-        job = await self._job(host, command, options, image)
+        job = await job_of(host, command, options, image, self._settings)
         standby = await self._ready(job, stack)
         for last_try in (False, True):
             try:
@@ -154,23 +124,6 @@ class DockerRunner:
                 if last_try or not await self._can_try_again(job, error):
                     raise
         raise AssertionError
-
-    async def _job(
-        self, host: Host, command: Command, options: DockerOptions, image: Image
-    ) -> _Job:
-        env = _environment(command, image)
-        recipe = recipe_of(
-            command,
-            options,
-            image,
-            await self._files(host, command, options, image),
-            log_driver=host.info.log_driver,
-            strict=self._settings.docker_profile == "strict",
-        )
-        entry = Entry.of(command.argv, env, options)
-        return _Job(
-            host=host, command=command, options=options, recipe=recipe, env=env, entry=entry
-        )
 
     async def expect(self, command: Command) -> None:
         """Have a container stand by for a command like this one, which is about to come.
@@ -183,12 +136,12 @@ class DockerRunner:
         image = await host.images.local(options.image or "")
         if image is None or options.pull_policy == "ALWAYS":
             return
-        job = await self._job(host, command, options, image)
+        job = await job_of(host, command, options, image, self._settings)
         if job.entry is not None:
             folder = None if command.series else command.workdir
             host.standbys.expect(command, job.recipe, job.entry.shell, host, folder)
 
-    async def _ready(self, job: _Job, stack: AsyncExitStack) -> Standby | None:
+    async def _ready(self, job: Job, stack: AsyncExitStack) -> Standby | None:
         """A container that stands by for this command; None if there is none."""
         command, entry = job.command, job.entry
         if entry is None or not job.recipe.may_wait:
@@ -250,7 +203,7 @@ class DockerRunner:
             with anyio.move_on_after(60, shield=True):
                 await remove(engine, container, self._warn)
 
-    async def _can_try_again(self, job: _Job, error: EngineError | NotBegun) -> bool:
+    async def _can_try_again(self, job: Job, error: EngineError | NotBegun) -> bool:
         """Whether what kept the command from beginning has been put right."""
         if isinstance(error, NotBegun):
             await engine_back(job.host.engine, self._lost_after, error)
@@ -271,26 +224,7 @@ class DockerRunner:
         if options.memory is not None and not info.limits_memory:
             self._warn("This machine cannot limit memory (no memory cgroup): the limit is ignored")
 
-    async def _files(
-        self, host: Host, command: Command, options: DockerOptions, image: Image
-    ) -> Files:
-        owner = owner_of(options.user if options.user is not None else image.user)
-        # A container that outlives its task must not lose its folder with it.
-        shared = options.wait and may_share(options, host.info, owner)
-        see = host.visibility
-        return Files(
-            command=command,
-            side=SideFolder.at(Path()),
-            shared=shared and await see.of_folder(command.workdir, image.id),
-            reads_shared=options.wait
-            and not host.info.labels_files
-            and all([await see.of_folder(read.root, image.id) for read in command.reads]),
-            shim_shared=command.shim and not host.info.labels_files and await see.of_shim(image.id),
-            owner=owner,
-            writable_root=self._settings.docker_profile != "strict",
-        )
-
-    async def _run_once(self, job: _Job, emit: Emit, stack: AsyncExitStack) -> Outcome:
+    async def _run_once(self, job: Job, emit: Emit, stack: AsyncExitStack) -> Outcome:
         """Make a container for the command and run it in there."""
         await job.command.recorded()
         command, options, engine = job.command, job.options, job.host.engine
@@ -330,7 +264,7 @@ class DockerRunner:
             return outcome
 
     def _made(
-        self, job: _Job, request: Mapping[str, Any], name: str, side: SideFolder, begun: _Begun
+        self, job: Job, request: Mapping[str, Any], name: str, side: SideFolder, begun: _Begun
     ) -> AbstractAsyncContextManager[tuple[str, Attached]]:
         """A container that begins with the command, and has its files."""
         engine, files = job.host.engine, job.files(side)
@@ -345,7 +279,7 @@ class DockerRunner:
 
     async def _start(
         self,
-        job: _Job,
+        job: Job,
         id_: str,
         attached: Attached,
         side: SideFolder,
@@ -375,7 +309,7 @@ class DockerRunner:
             begun.value = False
             raise
 
-    async def _hand_over(self, job: _Job, standby: Standby, emit: Emit) -> Outcome:
+    async def _hand_over(self, job: Job, standby: Standby, emit: Emit) -> Outcome:
         """Give the command to a container that waits for it, and follow it to its end."""
         assert job.entry is not None
         engine, side, command = job.host.engine, standby.place.side, job.command
@@ -411,7 +345,7 @@ class DockerRunner:
             forget(side.outer)
             raise
 
-    def _may_hold(self, job: _Job) -> bool:
+    def _may_hold(self, job: Job) -> bool:
         """Whether a container may stay as it is for a moment after its command has ended.
 
         Not if what the command tells of its end is not enough, nor where none may wait.
@@ -422,7 +356,7 @@ class DockerRunner:
 
     async def _follow(
         self,
-        job: _Job,
+        job: Job,
         container: Container,
         attached: Attached,
         side: SideFolder,
@@ -485,13 +419,3 @@ class DockerRunner:
             raise failed
         assert ended is not None
         return ended
-
-
-def _environment(command: Command, image: Image) -> Mapping[str, str]:
-    env = dict(command.env)
-    if command.shim:
-        # The image's own path is lost if we set one.
-        path = (SHIM_SITE, env.get("PYTHONPATH") or image.env.get("PYTHONPATH", ""))
-        env["PYTHONPATH"] = ":".join(part for part in path if part)
-        env["EYAS_SIDE_FILE"] = SIDE_FILE
-    return env

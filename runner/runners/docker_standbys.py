@@ -30,7 +30,7 @@ from runner.runners.work_dirs import new_work_dir, remove_work_dir
 from runner.settings import Settings
 
 if TYPE_CHECKING:
-    from runner.runners.docker import Host
+    from runner.runners.docker_job import Host
 
 log = structlog.get_logger()
 

@@ -245,10 +245,10 @@ class TaskRunners:
 
     async def _host(self, named: str | None) -> Host:
         """The engine that `named` or the settings say, connected once."""
-        from runner.runners.docker import Host
         from runner.runners.docker_client import open_engine
         from runner.runners.docker_host import find_endpoint
         from runner.runners.docker_images import Images, PullTiming
+        from runner.runners.docker_job import Host
         from runner.runners.docker_standbys import Standbys
         from runner.runners.docker_visibility import Visibility
 
