@@ -64,10 +64,17 @@ class Leaving:
         try:
             # Nothing is removed before its end is stored (reliability D2).
             await journal.recorded()
+        except Exception as error:  # noqa: BLE001 # the store is broken: the next start goes on
+            self._warn(journal, error)
+            return
+        try:
             await stack.aclose()
             await journal.flush()
         except (OSError, RunnerError) as error:
-            import structlog  # a run that goes well should not wait for it
+            self._warn(journal, error)
 
-            log = structlog.get_logger()
-            log.warning("attempt.not_cleaned_up", execution=journal.execution.id, reason=str(error))
+    def _warn(self, journal: Journal, error: Exception) -> None:
+        import structlog  # a run that goes well should not wait for it
+
+        log = structlog.get_logger()
+        log.warning("attempt.not_cleaned_up", execution=journal.execution.id, reason=str(error))

@@ -17,11 +17,13 @@ import pytest
 from runner.engine.engine import Engine
 from runner.engine.flows import FixedFlows
 from runner.engine.journal import FLUSH_INTERVAL_S, Journal
+from runner.engine.leaving import Leaving
 from runner.loading.flow import load
 from runner.model.execution import Execution, Level, TaskRun, new_id
 from runner.model.flow import Flow
 from runner.model.state import History, State
 from runner.model.triggers import Consequences
+from runner.runners.base import Leavings
 from runner.runners.registry import TaskRunners
 from runner.settings import Settings
 from runner.storage.files import Storage
@@ -188,6 +190,44 @@ async def test_every_state_is_told_once_also_if_it_was_to_be_stored_later(
 
     assert told == [State.RUNNING, State.PAUSED, State.SUCCESS]
     assert len(await store.task_runs(run.execution_id)) == 1
+
+
+async def test_nothing_is_removed_before_its_end_is_stored(store: SqliteStore) -> None:
+    journal, run = journal_in(store)
+    removed: list[int] = []
+    for breaks in (True, False):
+        stack = Leavings()
+        stack.takes_time = True
+
+        async def remove() -> None:
+            removed.append(len(await store.task_runs(run.execution_id)))
+
+        stack.push_async_callback(remove)
+        if breaks:
+            await store.state.write(lambda db: db.execute("ALTER TABLE task_runs RENAME TO away"))
+        await journal.save(run, within_s=60)
+        async with anyio.create_task_group() as group:
+            await Leaving(group).close(stack, journal)
+        if breaks:
+            await store.state.write(lambda db: db.execute("ALTER TABLE away RENAME TO task_runs"))
+            assert removed == []
+
+    assert removed == [1]
+
+
+async def test_an_execution_that_cannot_be_stored_does_not_begin(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    flow = load(FLOW.replace("PYTHON", sys.executable))
+    async with engine_for(flow, store, tmp_path) as engine:
+        await store.state.write(lambda db: db.execute("ALTER TABLE executions RENAME TO away"))
+        with pytest.raises(sqlite3.Error):
+            await engine.start(flow, execution_id="mine")
+        await store.state.write(lambda db: db.execute("ALTER TABLE away RENAME TO executions"))
+
+        assert "mine" not in engine.live
+    assert await store.unfinished() == []
+    assert await store.task_runs("mine") == []
 
 
 async def test_an_execution_has_ended_for_others_when_that_is_stored(store: SqliteStore) -> None:
