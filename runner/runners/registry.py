@@ -14,7 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from runner.errors import RunnerError
-from runner.runners.base import Command, PullProgress, TaskRunner
+from runner.runners.base import Command, PullProgress, ReadOnly, TaskRunner
 from runner.runners.maker import RUN_LABEL, START_LABEL, Maker
 from runner.runners.process import ProcessRunner
 from runner.settings import INSTANCE_LABEL, KEEP_LABEL, Settings
@@ -39,6 +39,10 @@ def instance_of(settings: Settings) -> str:
     machine = Path("/etc/machine-id")
     words = machine.read_text().strip() if machine.is_file() else ""
     return hashlib.sha256(f"{words}:{settings.state_dir.resolve()}".encode()).hexdigest()[:16]
+
+
+_WISHES = 1000
+"""Of so many kinds of commands it is remembered which folders they were given."""
 
 
 class TaskRunners:
@@ -70,6 +74,7 @@ class TaskRunners:
         self._process = ProcessRunner(settings)
         self._keeps_standbys = keeps_standbys
         self._standbys: Standbys | None = None
+        self._reads: dict[str, Sequence[ReadOnly]] = {}
         self._stack = AsyncExitStack()
         self._group: TaskGroup | None = None
         self._hosts: dict[Endpoint, Host] = {}
@@ -133,6 +138,17 @@ class TaskRunners:
         Its `stack` is to be closed, whether it was used or not.
         """
         return await self._standbys.reserve(series) if self._standbys is not None else None
+
+    def note_reads(self, wish: str, reads: Sequence[ReadOnly]) -> None:
+        """Remember which folders a command was given for what it wished for, by a text."""
+        self._reads.pop(wish, None)
+        self._reads[wish] = reads
+        if len(self._reads) > _WISHES:
+            del self._reads[next(iter(self._reads))]
+
+    def reads_of(self, wish: str) -> Sequence[ReadOnly] | None:
+        """The folders of the last command with this wish; None if there was none lately."""
+        return self._reads.get(wish)
 
     async def expect(self, options: DockerOptions, command: Command) -> None:
         """A command of this kind is about to come: have a container stand by for it.

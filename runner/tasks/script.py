@@ -186,6 +186,10 @@ class _Attempt:
             rest = [*main, script.read_text()] if isinstance(script, Path) else main
             before, more = await self._installed(before, rest, interpreter, env, until)
             reads = [*reads, *more]
+        if reads and self.place.docker is not None:
+            from runner.tasks.script_ahead import wish_of
+
+            ctx.runners.note_reads(wish_of(ctx.task), reads)
         if is_shell(interpreter):
             before = [*programs.before, *before]
         argv = await command_line(

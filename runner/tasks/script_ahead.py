@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from runner.model.convert import json_text
+from runner.model.flow import Task
 from runner.patterns import regex
 from runner.runners.base import Command, Owner
 from runner.tasks.context import RunContext
@@ -14,6 +16,9 @@ from runner.tasks.script_runner import choose_place
 
 _PLACE = ("taskRunner", "runner", "docker", "containerImage", "interpreter")
 """The properties that say where and how a script runs."""
+
+_PACKAGES = ("dependencies", "beforeCommands", "pythonVersion", "packageManager", "env")
+"""The properties that say which packages a script is given."""
 
 _TEMPLATE = regex(r"\{[{%#]")
 _KNOWN = regex(r"\{\{\s*(inputs|vars|globals|envs|flow|namespace)\.[\w.]+\s*\}\}")
@@ -29,7 +34,8 @@ async def expect(ctx: RunContext, series: str) -> None:
     properties = ctx.task.properties
     before = properties.get("beforeCommands")
     installs = properties.get("dependencies") or (before and _may_install(before))
-    if installs or not _is_known([properties.get(name) for name in _PLACE]):
+    reads = ctx.runners.reads_of(wish_of(ctx.task)) if installs else ()
+    if reads is None or not _is_known([properties.get(name) for name in _PLACE]):
         return
     _, language = language_of(ctx.task.type)
     place = await choose_place(ctx, language.user, {})
@@ -49,8 +55,15 @@ async def expect(ctx: RunContext, series: str) -> None:
             attempt=0,
         ),
         series=series,
+        reads=reads,
     )
     await ctx.runners.expect(place.docker, command)
+
+
+def wish_of(task: Task) -> str:
+    """A text that is the same for tasks that ask for the same packages, in the same words."""
+    wished = [task.properties.get(name) for name in (*_PLACE, *_PACKAGES)]
+    return json_text([task.type, *wished])
 
 
 def _may_install(before: Any) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -101,6 +103,22 @@ async def test_images_do_not_share_their_packages(settings: Settings) -> None:
     await run(settings, task("a", way, show), task("b", way, show, NON_ROOT))
 
     assert len(PackageCache.of(settings).entries()) == 2
+
+
+async def test_a_container_with_the_packages_of_earlier_tasks_starts_ahead(
+    settings: Settings, docker_engine: docker.DockerClient
+) -> None:
+    engine: Any = docker_engine
+    since = int(time.time())
+    tasks = [task(f"t{n}", WAYS["dependencies"], "[cowsay -t hi, sleep 1]") for n in range(5)]
+    ended = await run(settings, *tasks)
+    until = int(time.time()) + 1
+    made = engine.events(since=since, until=until, decode=True, filters={"event": "create"})
+    names = [each["Actor"]["Attributes"]["name"] for each in made]
+
+    assert ended.state is State.SUCCESS, ended.logs(Level.ERROR)
+    # It is known what they need when the second one begins.
+    assert len([name for name in names if name.startswith("eyas-standby-")]) == 2
 
 
 @pytest.fixture
