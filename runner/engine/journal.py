@@ -148,11 +148,12 @@ class Journal:
 
     async def recorded(self) -> None:
         """Come back when everything that was saved is durable."""
-        if self._unsaved or self._unsaved_state is not None:
-            with anyio.CancelScope(shield=True):
-                await self._store_now(())
-        while self._writing:
-            await self.changed.wait()
+        while (waits := self._unsaved or self._unsaved_state is not None) or self._writing:
+            if waits:  # also what somebody else could not write just now
+                with anyio.CancelScope(shield=True):
+                    await self._store_now(())
+            else:
+                await self.changed.wait()
 
     async def _store_now(self, runs: Sequence[TaskRun], *, changed: bool = False) -> None:
         """Store task runs, and the execution as it is if that is `changed`, after what waits."""

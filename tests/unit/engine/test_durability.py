@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from runner.engine.engine import Engine
@@ -162,6 +163,24 @@ async def test_what_was_saved_is_stored_when_it_is_waited_for(store: SqliteStore
 
             assert [each.state for each in await store.task_runs(run.execution_id)] == [state]
             group.cancel_scope.cancel()
+
+
+async def test_what_could_not_be_stored_meanwhile_is_not_taken_for_stored(
+    store: SqliteStore,
+) -> None:
+    journal, run = journal_in(store)
+    await store.state.write(lambda db: db.execute("ALTER TABLE task_runs RENAME TO away"))
+    await journal.save(run, within_s=60)
+
+    async def flush() -> None:
+        with pytest.raises(sqlite3.Error):
+            await journal.flush()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(flush)
+        await anyio.lowlevel.checkpoint()
+        with pytest.raises(sqlite3.Error):
+            await journal.recorded()
 
 
 async def test_every_state_is_told_once_also_if_it_was_to_be_stored_later(
