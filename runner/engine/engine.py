@@ -22,7 +22,7 @@ from runner.engine.driver import Driver
 from runner.engine.flows import Flows
 from runner.engine.host import EngineHost
 from runner.engine.inputs import Resolved, resolve_inputs, resume_inputs
-from runner.engine.journal import Journal, OnState, utc_now
+from runner.engine.journal import NEXT_S, Journal, OnState, utc_now
 from runner.engine.leaving import Leaving
 from runner.engine.live import Live
 from runner.errors import Conflict, NotFound, RunnerUnavailable
@@ -197,10 +197,10 @@ class Engine:
         for task in journal.flow.tasks[:1]:
             self.runners.comes(series_of(execution.namespace, execution.flow_id, task.id))
         # It runs while it is stored: whatever others could notice comes after that.
-        await journal.save(execution=execution, within_s=0)
+        await journal.save(execution=execution, within_s=NEXT_S)
         self.spawn(journal, reuse)
         try:
-            await journal.recorded()
+            await journal.begun()
         except Exception:
             await self.live.abandon(execution.id)
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -108,7 +108,7 @@ class Journal:
         self._waiting_lines = 0
         self._metrics: list[Metric] = []
         self._unsaved: dict[str, TaskRun] = {}
-        self._unsaved_state: Execution | None = None
+        self._unsaved_states: list[Execution] = []
         self._writing = 0
         self._flushed_s = 0.0
         self._due_s = math.inf
@@ -139,68 +139,100 @@ class Journal:
             return
         if execution is not None:
             # Each state that the execution was in is told: none may be replaced by a later one.
-            if self._unsaved_state is not None:
+            if any(each.state is not State.CREATED for each in self._unsaved_states):
                 await self.recorded()
-            self._unsaved_state = execution
+            self._unsaved_states.append(execution)
         self._unsaved.update((run.id, run) for run in runs)
         self._write_within(within_s)
         await checkpoint()  # others want to go on, too
 
     async def recorded(self) -> None:
         """Come back when everything that was saved is durable."""
-        while (waits := self._unsaved or self._unsaved_state is not None) or self._writing:
+        while (waits := self._unsaved or self._unsaved_states) or self._writing:
             if waits:  # also what somebody else could not write just now
                 with anyio.CancelScope(shield=True):
                     await self._store_now(())
             else:
                 await self.changed.wait()
 
-    async def _store_now(self, runs: Sequence[TaskRun], *, changed: bool = False) -> None:
-        """Store task runs, and the execution as it is if that is `changed`, after what waits."""
-        if not changed and self._unsaved_state is None:
-            await self._write(None, runs)
+    async def begun(self) -> None:
+        """Come back when the execution is durable, in whichever state it has come to.
+
+        Its creation is written with what comes next, or alone if nothing does.
+        """
+        with anyio.move_on_after(NEXT_S):
+            while self._unsaved_states:
+                await self.changed.wait()
+        with anyio.CancelScope(shield=True):
+            async with self._telling:  # it may be being written
+                pass
+            while self._unsaved_states:
+                await self._store_now(())
+
+    async def _store_now(
+        self, runs: Sequence[TaskRun], *, changed: bool = False, lines: bool = False
+    ) -> None:
+        """Store task runs, and the execution as it is if that is `changed`, after what waits.
+
+        `lines`: those that wait, too.
+        """
+        if not (changed or self._unsaved_states):
+            await self._write(None, runs, lines=lines)
             return
         # One after the other, so that no state is stored without what follows from it.
         async with self._telling:
-            late, self._unsaved_state = self._unsaved_state, None
-            if late is None and not changed:
-                # It was stored meanwhile.
-                if runs or self._unsaved:
-                    await self._write(None, runs)
+            states, self._unsaved_states = self._unsaved_states, []
+            if not (changed or states):
+                # They were stored meanwhile.
+                if runs or self._unsaved or lines:
+                    await self._write(None, runs, lines=lines)
                 return
+            if not states or states[-1] is not self.execution:
+                states.append(self.execution)
             try:
-                if late is not None and late is not self.execution:
-                    await self._write_state(late, ())
-                await self._write_state(self.execution, runs)
+                while states:
+                    count = _stored_together(states)
+                    rest = states[count:]
+                    await self._write_states(states[:count], () if rest else runs, lines=lines)
+                    states = rest
             except Exception:
-                self._unsaved_state = self._unsaved_state or late
+                self._unsaved_states = [*states, *self._unsaved_states]
                 raise
 
-    async def _write_state(self, execution: Execution, runs: Sequence[TaskRun]) -> None:
-        """Store the execution; of several new states only the last counts for what follows."""
-        changes = len(execution.history.changes)
-        if self._on_state is None or changes == self._told:
-            await self._write(execution, runs)
-            return
-        async with self._on_state(execution, self._runs.values()) as consequences:
-            await self._write(execution, runs, consequences)
-            self._told = changes
+    async def _write_states(
+        self, states: Sequence[Execution], runs: Sequence[TaskRun], *, lines: bool
+    ) -> None:
+        """Store the execution as it is in the last of these, and what follows from each."""
+        last, told = states[-1], self._told
+        async with AsyncExitStack() as telling:
+            follows = NO_CONSEQUENCES
+            for execution in states:
+                # Of several changes of state at once only the last counts for what follows.
+                changes = len(execution.history.changes)
+                if self._on_state is not None and changes != told:
+                    more = self._on_state(execution, self._runs.values())
+                    follows = follows.and_(await telling.enter_async_context(more))
+                    told = changes
+            await self._write(last, runs, follows, lines=lines)
+            self._told = told
 
     async def _write(
         self,
         execution: Execution | None,
         runs: Sequence[TaskRun],
         consequences: Consequences = NO_CONSEQUENCES,
+        *,
+        lines: bool = False,
     ) -> None:
-        """Store what is to be saved with all that waits; before an ending the lines before it."""
-        ends = execution is not None and execution.state.is_terminal
-        batches: list[LogBatch] = []
-        metrics: list[Metric] = []
-        if ends or self._unsaved or any(run.state.is_terminal for run in runs):
-            batches, metrics = self._take_lines()
+        """Store what is to be saved; before an ending, or if so asked, the `lines` before it."""
         earlier, self._unsaved = self._unsaved, {}
         if earlier:
             runs = list({**earlier, **{run.id: run for run in runs}}.values())
+        ends = execution is not None and execution.state.is_terminal
+        batches: list[LogBatch] = []
+        metrics: list[Metric] = []
+        if lines or ends or any(run.state.is_terminal for run in runs):
+            batches, metrics = self._take_lines()
         self._writing += 1
         try:
             await self._store.save(execution, runs, batches, metrics, consequences)
@@ -385,8 +417,8 @@ class Journal:
     async def flush(self) -> None:
         """Write everything that waits, in order: log lines, metrics, and task runs."""
         with anyio.CancelScope(shield=True):
-            if self._unsaved or self._unsaved_state is not None:
-                await self._store_now(())
+            if self._unsaved or self._unsaved_states:
+                await self._store_now((), lines=True)
             elif self._waiting or self._metrics or self._writing:
                 await self._store.append(*self._take_lines())
                 self._tell()
@@ -411,3 +443,11 @@ class Journal:
     def _tell(self) -> None:
         """Wake whoever waits for a change."""
         self._bell.ring()
+
+
+def _stored_together(states: Sequence[Execution]) -> int:
+    """How many of the first states are stored at once: a creation waits for what comes next."""
+    created = 0
+    while created < len(states) - 1 and states[created].state is State.CREATED:
+        created += 1
+    return created + 1

@@ -367,7 +367,7 @@ def _begins_within_s(registered: Registered) -> float | None:
     """How soon it has to be stored that a task begins; None: before it does."""
     if registered.pure:
         return FLUSH_INTERVAL_S
-    return 0 if registered.stages else None
+    return NEXT_S if registered.stages else None
 
 
 async def _work(context: Context, registered: Registered) -> Result | None:

@@ -83,3 +83,12 @@ class Consequences:
     states: Sequence[TriggerState] = ()
     windows: Sequence[Window] = ()
     over: Sequence[TriggerName] = ()
+
+    def and_(self, other: Consequences) -> Consequences:
+        """What follows from two changes that are stored together."""
+        return Consequences(
+            executions=[*self.executions, *other.executions],
+            states=[*self.states, *other.states],
+            windows=[*self.windows, *other.windows],
+            over=[*self.over, *other.over],
+        )

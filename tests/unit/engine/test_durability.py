@@ -211,6 +211,78 @@ async def test_every_state_is_told_once_also_if_it_was_to_be_stored_later(
     assert len(await store.task_runs(run.execution_id)) == 1
 
 
+async def test_a_creation_is_stored_with_the_state_that_follows_and_both_are_told(
+    store: SqliteStore,
+) -> None:
+    told: list[State] = []
+    stored: list[State | None] = []
+
+    @asynccontextmanager
+    async def on_state(
+        execution: Execution, runs: Collection[TaskRun]
+    ) -> AsyncGenerator[Consequences]:
+        told.append(execution.state)
+        stored.append(next((each.state for each in await store.unfinished()), None))
+        yield NO_CONSEQUENCES
+
+    plain, _ = journal_in(store)
+    created = replace(plain.execution, history=History.begin(State.CREATED, T0))
+    journal = Journal(plain.flow, created, store, on_state=on_state)
+    await journal.save(execution=created, within_s=60)
+    await journal.move(State.RUNNING, within_s=60)
+    assert await store.unfinished() == []
+
+    await journal.begun()
+
+    assert told == [State.CREATED, State.RUNNING]
+    assert stored == [None, None]
+    (execution,) = await store.unfinished()
+    assert [change.state for change in execution.history.changes] == told
+
+
+async def test_what_follows_from_a_creation_and_from_what_comes_next_is_stored(
+    store: SqliteStore,
+) -> None:
+    plain, _ = journal_in(store)
+
+    @asynccontextmanager
+    async def on_state(
+        execution: Execution, runs: Collection[TaskRun]
+    ) -> AsyncGenerator[Consequences]:
+        after = replace(plain.execution, id=f"after-{execution.state}")
+        yield Consequences(executions=[after])
+
+    created = replace(plain.execution, history=History.begin(State.CREATED, T0))
+    journal = Journal(plain.flow, created, store, on_state=on_state)
+    await journal.save(execution=created, within_s=60)
+    await journal.move(State.RUNNING)
+
+    found = {execution.id for execution in await store.unfinished()}
+    assert found == {created.id, "after-CREATED", "after-RUNNING"}
+
+
+async def test_a_creation_that_nothing_follows_is_stored_all_the_same(store: SqliteStore) -> None:
+    plain, _ = journal_in(store)
+    created = replace(plain.execution, history=History.begin(State.CREATED, T0))
+    journal = Journal(plain.flow, created, store)
+    await journal.save(execution=created, within_s=60)
+
+    await journal.begun()
+
+    assert [each.state for each in await store.unfinished()] == [State.CREATED]
+
+
+async def test_lines_wait_while_it_is_stored_that_a_task_begins(store: SqliteStore) -> None:
+    journal, run = journal_in(store)
+    journal.log(Level.DEBUG, "a line", run)
+    await journal.save(run, within_s=60)
+    await journal.recorded()
+    assert await store.logs(run.execution_id) == []
+
+    await journal.flush()
+    assert [line.message for line in await store.logs(run.execution_id)] == ["a line"]
+
+
 async def test_nothing_is_removed_before_its_end_is_stored(store: SqliteStore) -> None:
     journal, run = journal_in(store)
     removed: list[int] = []
