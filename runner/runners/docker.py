@@ -19,7 +19,6 @@ from runner.runners.docker_client import Attached, Engine, EngineError, EngineIn
 from runner.runners.docker_container import Container, Ended, engine_back, remove
 from runner.runners.docker_entry import UNUSED_STATUS, EndMarks
 from runner.runners.docker_files import Files, owner_of
-from runner.runners.docker_hold import Hold
 from runner.runners.docker_images import Image
 from runner.runners.docker_job import Host, Job, job_of
 from runner.runners.docker_left import says_unused
@@ -147,11 +146,11 @@ class DockerRunner:
         if entry is None or not job.recipe.may_wait:
             return None
         reserved = command.standby
+        kind = job.recipe.kind(entry.shell, None if command.series else command.workdir)
         if command.series:
-            job.host.standbys.used(command.series, job.recipe, entry.shell, job.host)
-            kind = job.recipe.kind(entry.shell, None)
+            job.host.standbys.used(command.series, kind, job.recipe, entry.shell, job.host)
             return reserved if reserved is not None and reserved.kind == kind else None
-        found = await job.host.standbys.take(job.recipe.kind(entry.shell, command.workdir))
+        found = await job.host.standbys.take(kind)
         if found is not None:
             stack.push_async_exit(found.stack)
         return found
@@ -244,6 +243,7 @@ class DockerRunner:
                     name=name,
                     labels=marks,
                     warn=self._warn,
+                    holds=job.host.standbys.any_may_wait and command.leaving is not None,
                 )
                 standby = await mine.enter_async_context(making)
                 outcome = await self._hand_over(job, standby, emit)
@@ -315,20 +315,23 @@ class DockerRunner:
         engine, side, command = job.host.engine, standby.place.side, job.command
         files = job.files(side)
         note(side.outer, command, standby.run, self._options.host)
-        standby.hold = Hold.of(side) if self._may_hold(job) else None
-        held = standby.hold is not None
-        entry = job.entry.files(standby.run, job.env, list(job.recipe.image.env), held=held)
+        entry = job.entry.files(job.env, list(job.recipe.image.env))
         await files.put_in(engine, standby.id, entry)
         begun = _Begun(False, self._handing_over)
         standby.stays = begun.stays
         output = Output(emit, EndMarks(standby.run))
 
         async def begin() -> None:
+            if standby.hold is not None:
+                await standby.load()
             await command.recorded()
             begun.value = True
             note_starting(side.outer)
             failpoint("container.waits")
-            await standby.begin()
+            if standby.hold is not None:
+                standby.hold.begin()
+            else:
+                await standby.load()
             failpoint("container.started")
             note_started(side.outer)
 
@@ -344,15 +347,6 @@ class DockerRunner:
             begun.value = False
             forget(side.outer)
             raise
-
-    def _may_hold(self, job: Job) -> bool:
-        """Whether a container may stay as it is for a moment after its command has ended.
-
-        Not if what the command tells of its end is not enough, nor where none may wait.
-        """
-        command, recipe = job.command, job.recipe
-        waits = command.leaving is not None and job.host.standbys.any_may_wait
-        return waits and recipe.files.shared and job.options.memory is None
 
     async def _follow(
         self,

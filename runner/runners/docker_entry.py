@@ -3,9 +3,10 @@
 The first process of a container is a shell that waits for one line on its input. Then it reads a
 file, which sets the environment and turns the shell into the task's own command: what the script
 sees (process 1, arguments, environment, `$$`, /dev/null as input) is as if the engine had started
-it so. A trap of that command says its exit status on both output streams; it does so only while
-these are the container's own, as a script may have sent its output elsewhere. Without these marks
-the engine says how the container ended, later.
+it so. Before the script's first line it may wait again, until it is recorded that this begins. A
+trap of that command says its exit status on both output streams; it does so only while these are
+the container's own, as a script may have sent its output elsewhere. Without these marks the engine
+says how the container ended, later.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ UNUSED_STATUS = 125
 """The exit status of such a shell; a command may have the same."""
 
 HOLD = "hold"
-"""Pipe in the private folder that keeps the shell from its end, where there is one."""
+"""Pipe in the private folder that keeps the shell from its command and from its end, if any."""
+
+GO = b"\n"
+"""What to write to that pipe when the command may begin."""
 
 BEGIN = b"\n"
 """What to write to the shell's input when everything is in place."""
@@ -72,6 +76,17 @@ echo "eyas_out=$eyas_out eyas_err=$eyas_err" >{SIDE}/streams
 read -r eyas_line || {{ : >{SIDE}/{UNUSED}; exit {UNUSED_STATUS}; }}
 . {SIDE}/start"""
 
+_OPEN_HOLD = f"exec 3<>{SIDE}/{HOLD} 4<{SIDE}/{HOLD} 3>&-"
+"""An end of a pipe is opened at once if the other is open, and without it nothing is waited for."""
+
+_BEFORE = f"""\
+{_OPEN_HOLD}
+read -r eyas_line <&4 || {{ : >{SIDE}/{UNUSED}; exit {UNUSED_STATUS}; }}
+exec 4<&-
+unset eyas_line
+"""
+"""All but the command is done by then: meanwhile it is being recorded that it begins."""
+
 _TRAP = f"""\
 trap '{{ eyas_status=$?; set +x; }} 2>/dev/null; . {SIDE}/done' EXIT
 """
@@ -105,14 +120,11 @@ _HELD = f"""\
 [ "$$ $eyas_told" != "1 11" ] || [ "$eyas_status" -ge {SIGNALLED} ] || {{
     exec >/dev/null 2>&1
     kill -9 -1
-    exec 3<>{SIDE}/{HOLD} 4<{SIDE}/{HOLD} 3>&-
+    {_OPEN_HOLD}
     read -r eyas_line <&4
 }}
 """
-"""Only process 1 of a container may end all others: they are those that its own end would end.
-
-An end of a pipe is opened at once if the other is open, and without it nothing is waited for.
-"""
+"""Only process 1 of a container may end all others: they are those that its own end would end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +162,10 @@ class Entry:
         """The command line of the container, whatever its task will be."""
         return waiting_line(self.shell)
 
-    def files(
-        self, token: str, env: Mapping[str, str], kept: Sequence[str], *, held: bool = False
-    ) -> Mapping[str, bytes]:
+    def files(self, env: Mapping[str, str], kept: Sequence[str]) -> Mapping[str, bytes]:
         """The files to have in the private folder before `BEGIN`, by their names.
 
-        `token` is in the marks. `kept` are variables that the image sets itself. `held`: when it
-        has told its end, the shell waits for what holds it (`HOLD`).
+        `kept` are variables that the image sets itself.
         """
         script, *rest = self.arguments
         dropped = [name for name in _OF_SHELLS if name not in kept]
@@ -167,15 +176,24 @@ class Entry:
             lines = ["{", *lines, "} 2>/dev/null"]
         words = [self.shell, "-c", f"{_SOURCED}{script}", *rest]
         lines.append(f"exec {shlex.join(words)} 0<>/dev/null")
-        done = _DONE.replace("MARK", f"{_mark(token)}") + (_HELD if held else "")
-        end = _BASH_TRAP if self.shell.rpartition("/")[2] == "bash" else _TRAP
-        texts = {"start": "\n".join(lines) + "\n", "end": end, "done": done}
-        return {name: text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
+        text = "\n".join(lines) + "\n"
+        return {"start": text.encode("utf-8", "surrogateescape")}
 
 
 def waiting_line(shell: str) -> Sequence[str]:
     """The command line of a container in which `shell` waits."""
     return [shell, "-c", _WAIT]
+
+
+def waiting_files(shell: str, token: str, *, held: bool) -> Mapping[str, bytes]:
+    """The files to have in the private folder from the beginning, by their names.
+
+    `token` is in the marks. `held`: the shell waits for what holds it (`HOLD`), before the
+    command's first line and when it has told its end.
+    """
+    done = _DONE.replace("MARK", f"{_mark(token)}") + (_HELD if held else "")
+    end = _BASH_TRAP if shell.rpartition("/")[2] == "bash" else _TRAP
+    return {"end": (_BEFORE + end if held else end).encode(), "done": done.encode()}
 
 
 def _mark(token: str) -> str:

@@ -85,24 +85,23 @@ class Files:
 
         It may run already, but must not have begun the command.
         """
-        if self.shared:
-            if self.owner.uid == 0:
-                self._write(entry or {})  # three small files
-            else:
-                await anyio.to_thread.run_sync(self._write, entry or {})
-            return
-        workdir = self.command.workdir
-        place = "/" if self.writable_root else str(workdir.parent)
-        content = packed_folder(workdir, str(workdir.relative_to(place)), self.owner)
-        await put(engine, container, place, content)
+        if not self.shared:
+            workdir = self.command.workdir
+            place = "/" if self.writable_root else str(workdir.parent)
+            content = packed_folder(workdir, str(workdir.relative_to(place)), self.owner)
+            await put(engine, container, place, content)
+        elif self.owner.uid != 0:
+            await anyio.to_thread.run_sync(open_up, self.command.workdir, self.owner)
         if entry:
-            texts = packed_texts(entry, {})
-            await put(engine, container, SIDE, one(texts))
+            await self.put_beside(engine, container, entry)
 
-    def _write(self, entry: Mapping[str, bytes]) -> None:
-        open_up(self.command.workdir, self.owner)
-        for name, data in entry.items():
-            _write_new(self.side.path / name, data)
+    async def put_beside(self, engine: Engine, container: str, texts: Mapping[str, bytes]) -> None:
+        """Bring a few small files into the private folder of a container, by their names."""
+        if self.shared:
+            for name, data in texts.items():
+                _write_new(self.side.path / name, data)
+        else:
+            await put(engine, container, SIDE, one(packed_texts(texts, {})))
 
     async def _put_reads(self, engine: Engine, container: str) -> None:
         for read in self.command.reads:
@@ -191,9 +190,7 @@ def _write_new(file: Path, data: bytes) -> None:
 
 
 def open_up(folder: Path, owner: Owner) -> None:
-    """Let the container's user write what is in a mounted folder; root needs no help."""
-    if owner.uid == 0:
-        return
+    """Let the container's user, who is not root, write what is in a mounted folder."""
     for path, _, names in os.walk(folder):
         for name in (path, *(os.path.join(path, name) for name in names)):  # noqa: PTH118
             found = os.lstat(name)

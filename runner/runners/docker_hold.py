@@ -1,4 +1,6 @@
-"""Keeping the container of a command that has ended as it is, until there is time for its end.
+"""Keeping the shell of a container from beginning its command, and from its end after that.
+
+A command may not begin before that is on the disk; meanwhile its shell comes as far as it can.
 
 An engine takes a container apart with more work than a short command is. While its tasks follow
 each other closely, that work would take the processor from them. So the shell that was the command
@@ -10,15 +12,15 @@ from __future__ import annotations
 import os
 import stat
 
-from runner.runners.docker_entry import HOLD
+from runner.runners.docker_entry import GO, HOLD
 from runner.runners.side_file import SideFolder
 
 
 class Hold:
-    """Holds the shell of one container at its end, from now until it is let go.
+    """Holds the shell of one container before its command and at its end, until it is let go.
 
     It is a pipe of which we have an end: when ours is closed, also by our death, the shell's
-    reading comes to its end.
+    reading comes to its end. A shell that has not begun by then ends without its command.
     """
 
     def __init__(self, handle: int) -> None:
@@ -51,6 +53,10 @@ class Hold:
     def is_held(self) -> bool:
         """Whether the shell was not let go yet."""
         return self._handle >= 0
+
+    def begin(self) -> None:
+        """Let the command begin; once is enough."""
+        os.write(self._handle, GO)
 
     def let_go(self) -> None:
         """Have the shell end, now or as soon as it comes there; once is enough."""

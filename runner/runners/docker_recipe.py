@@ -82,6 +82,14 @@ class Recipe:
         return json.dumps([self.options.host, self.image.id, request], sort_keys=True)
 
     @property
+    def may_be_held(self) -> bool:
+        """Whether a container may stay as it is for a moment after its command has ended.
+
+        Not if what the command tells of its end is not enough.
+        """
+        return self.files.shared and self.options.memory is None
+
+    @property
     def may_wait(self) -> bool:
         """Whether such containers may stand by: they hold nothing that others could want."""
         options = self.options

@@ -18,7 +18,7 @@ import anyio
 from runner.errors import RunnerUnavailable
 from runner.runners.docker_client import Attached, Engine, EngineGone, NotBegun, is_open
 from runner.runners.docker_container import made
-from runner.runners.docker_entry import BEGIN
+from runner.runners.docker_entry import BEGIN, waiting_files
 from runner.runners.docker_hold import Hold
 from runner.runners.docker_recipe import Recipe
 from runner.runners.maker import RUN_LABEL
@@ -45,9 +45,9 @@ class Standby:
 
     `kind` is that of its recipe, `run` the value of its label `eyas.run`, `since` the time it was
     started (`anyio.current_time`). `taken`: a task has it, and its working directory. `gone`: it
-    ended without having had a command. `begun`: it has its command; `hold` keeps it as it is when
-    that has ended. `stays` tells, when it is closed, whether it is left as it is. `stack` closes it
-    and removes what was made for it.
+    ended without having had a command. `begun`: it has its command; `hold` keeps it from beginning
+    that, and as it is when that has ended. `stays` tells, when it is closed, whether it is left as
+    it is. `stack` closes it and removes what was made for it.
     """
 
     kind: str
@@ -83,8 +83,10 @@ class Standby:
             with suppress(RunnerUnavailable):
                 await engine.wait(self.id)
 
-    async def begin(self) -> None:
-        """Have the first process take its command, whose files must be in place.
+    async def load(self) -> None:
+        """Have the first process become its command, whose files must be in place.
+
+        It begins at once if nothing holds it.
 
         Raises:
             NotBegun: it has ended, or the engine has gone.
@@ -108,10 +110,12 @@ async def standing_by(
     labels: Mapping[str, str],
     warn: Callable[[str], None],
     own_folder: bool = True,
+    holds: bool = True,
 ) -> AsyncGenerator[Standby]:
     """A container of `recipe` in which `shell` waits; removed at the end unless it `stays`.
 
-    `own_folder`: its working directory is for any task of its kind.
+    `own_folder`: its working directory is for any task of its kind. `holds`: it may be kept as it
+    is for a moment after its command has ended.
 
     Raises:
         NotBegun: the engine went away when it was to be started.
@@ -124,9 +128,12 @@ async def standing_by(
         side=place.side,
     )
     standby: Standby | None = None
+    hold = Hold.of(place.side) if holds and recipe.may_be_held else None
+    beside = waiting_files(shell, labels[RUN_LABEL], held=hold is not None)
 
     async def prepare(container: str) -> None:
         await files.prepare(engine, container)
+        await files.put_beside(engine, container, beside)
 
     opening = attached_container(
         engine,
@@ -136,26 +143,31 @@ async def standing_by(
         stays=lambda: standby is not None and standby.stays(),
         warn=warn,
     )
-    async with opening as (id_, attached):
-        try:
-            await engine.start(id_)
-        except EngineGone as error:
-            raise NotBegun(str(error)) from error
-        mounts: list[Mapping[str, Any]] = request["HostConfig"]["Mounts"]
-        standby = Standby(
-            kind=recipe.kind(shell, None if own_folder else place.workdir),
-            id=id_,
-            run=labels[RUN_LABEL],
-            place=place,
-            attached=attached,
-            sources=_sources(each["Source"] for each in mounts if each["Type"] == "bind"),
-            since=anyio.current_time(),
-        )
-        try:
-            yield standby
-        finally:
-            with anyio.move_on_after(_END_S, shield=True):
-                await standby.end(engine)
+    try:
+        async with opening as (id_, attached):
+            try:
+                await engine.start(id_)
+            except EngineGone as error:
+                raise NotBegun(str(error)) from error
+            mounts: list[Mapping[str, Any]] = request["HostConfig"]["Mounts"]
+            standby = Standby(
+                kind=recipe.kind(shell, None if own_folder else place.workdir),
+                id=id_,
+                run=labels[RUN_LABEL],
+                place=place,
+                attached=attached,
+                sources=_sources(each["Source"] for each in mounts if each["Type"] == "bind"),
+                since=anyio.current_time(),
+                hold=hold,
+            )
+            try:
+                yield standby
+            finally:
+                with anyio.move_on_after(_END_S, shield=True):
+                    await standby.end(engine)
+    finally:
+        if hold is not None and not (standby is not None and standby.stays()):
+            hold.let_go()
 
 
 @asynccontextmanager

@@ -188,12 +188,12 @@ class Standbys:
         found = self._kinds.get(kind)
         return await self._take(found) if found is not None else None
 
-    def used(self, series: str, recipe: Recipe, shell: str, host: Host) -> None:
-        """Note that a task of `series` begins with this recipe; more of the kind may come."""
-        kind = self._kind(recipe, shell, host, None)
+    def used(self, series: str, key: str, recipe: Recipe, shell: str, host: Host) -> None:
+        """Note that a task of `series` begins with this recipe; more of its kind `key` may come."""
+        kind = self._kind(key, recipe, shell, host, None)
         if kind is None:
             return
-        self._series[series] = recipe.kind(shell, None)
+        self._series[series] = key
         self._last_use = anyio.current_time()
         kind.use(self._last_use)
         self._wake.set()
@@ -202,11 +202,12 @@ class Standbys:
         self, command: Command, recipe: Recipe, shell: str, host: Host, workdir: Path | None
     ) -> None:
         """A command with this recipe is about to come, in `workdir` or a folder of its own."""
-        kind = self._kind(recipe, shell, host, workdir)
+        key = recipe.kind(shell, workdir)
+        kind = self._kind(key, recipe, shell, host, workdir)
         if kind is None:
             return
         if workdir is None:
-            self._series[command.series] = recipe.kind(shell, None)
+            self._series[command.series] = key
         kind.expected.append((anyio.current_time(), command.owner.execution_id))
         self._wake.set()
 
@@ -237,11 +238,12 @@ class Standbys:
             for kind in self._kinds.values()
         ]
 
-    def _kind(self, recipe: Recipe, shell: str, host: Host, workdir: Path | None) -> _Kind | None:
+    def _kind(
+        self, key: str, recipe: Recipe, shell: str, host: Host, workdir: Path | None
+    ) -> _Kind | None:
         """The kind of the recipe, known from now on; None if such containers do not stand by."""
         if self._limit == 0 or not recipe.may_wait:
             return None
-        key = recipe.kind(shell, workdir)
         if key not in self._kinds:
             self._forget(recipe)
             self._kinds[key] = _Kind(recipe=recipe, shell=shell, host=host, workdir=workdir)
@@ -283,18 +285,19 @@ class Standbys:
         return max(used, kind.awaited(now))
 
     def _lacking(self) -> _Kind | None:
-        """A kind of which another one should be started now."""
+        """A kind of which there are fewer containers than wanted; the one with the fewest first."""
         now = anyio.current_time()
-        total = sum(len(kind.ready) + kind.starting for kind in self._kinds.values())
-        room = min(self._limit, _memory("MemAvailable") // 4 // CONTAINER_BYTES + total)
-        if total >= room:
-            return None
         lacking = [
             kind
             for kind in self._kinds.values()
             if not kind.failed and len(kind.ready) + kind.starting < self._wanted(kind, now)
         ]
         return min(lacking, key=lambda kind: len(kind.ready), default=None)
+
+    def _have_room(self) -> bool:
+        """Whether the limit and the machine's memory allow one more container."""
+        total = sum(len(kind.ready) + kind.starting for kind in self._kinds.values())
+        return total < self._limit and _memory("MemAvailable") // 4 >= CONTAINER_BYTES
 
     async def _refill(self) -> None:
         while True:
@@ -310,6 +313,8 @@ class Standbys:
                         await self._wake.wait()
                     self._wake = anyio.Event()
                     continue
+                if not self._have_room():
+                    break
                 await self._places.acquire()
                 kind.starting += 1
                 self._group.start_soon(self._keep, kind, name="standby container")

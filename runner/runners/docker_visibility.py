@@ -36,7 +36,7 @@ class Visibility:
         self._maker = maker
         self._tmp_dir = tmp_dir
         self._known: dict[Path, bool] = {}
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
 
     async def of_folder(self, folder: Path, image: str) -> bool:
         """Whether the engine sees `folder`. `image` is any image that is there."""

@@ -89,9 +89,8 @@ def note(folder: Path, command: Command, run: str = "", host: str | None = None)
         "workdir": str(command.workdir),
         "output_dir": str(command.output_dir) if command.output_dir else None,
     }
-    half = folder / f"{_INTENT}.new"
-    half.write_text(json.dumps(data))
-    half.rename(folder / _INTENT)
+    # One that is half written counts as none: nothing was made before it was whole.
+    (folder / _INTENT).write_text(json.dumps(data))
 
 
 def forget(folder: Path) -> None:

@@ -78,7 +78,7 @@ class TaskRunners:
         self._stack = AsyncExitStack()
         self._group: TaskGroup | None = None
         self._hosts: dict[Endpoint, Host] = {}
-        self._opening = anyio.Lock()
+        self._opening = anyio.Lock(fast_acquire=True)
 
     async def __aenter__(self) -> TaskRunners:
         self._group = await anyio.create_task_group().__aenter__()

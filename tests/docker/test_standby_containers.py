@@ -297,6 +297,85 @@ async def test_a_container_is_taken_apart_when_there_is_time(
 
 
 @pytest.mark.parametrize(
+    ("image", "shell"), [(BUSYBOX, "/bin/sh"), (PYTHON, "/bin/sh"), (PYTHON, "/bin/bash")]
+)
+async def test_a_command_begins_when_that_is_recorded_and_not_before(
+    pool: Pool, engine: Any, image: str, shell: str
+) -> None:
+    await pool.cold(options_of(image), "true", shell=shell)
+    await pool.until(1)
+    async with pool.reserved() as standby:
+        container = engine.containers.get(standby.id)
+        began = standby.place.workdir / "began"
+        line = "echo it is >began; echo done"
+
+        async def recorded() -> None:
+            with anyio.fail_after(10):  # its shell has come as far as it can
+                while "echo done" not in str(container.top()["Processes"]):  # noqa: ASYNC110 - nobody tells
+                    await anyio.sleep(0.01)
+            await anyio.sleep(0.05)
+            assert not began.exists()
+
+        async with Leavings() as leaving:
+            more: dict[str, Any] = {"standby": standby, "leaving": leaving, "recorded": recorded}
+            work = command(standby.place.workdir, line, shell=shell, **more)
+            outcome = await pool.runners.docker(options_of(image)).run(work, printed := Printed())
+
+        assert (outcome.exit_code, printed.out, began.exists()) == (0, "done\n", True)
+
+
+async def test_a_command_whose_beginning_cannot_be_recorded_never_begins(
+    pool: Pool, engine: Any
+) -> None:
+    await pool.cold(options_of(BUSYBOX), "true")
+    await pool.until(1)
+    since = int(time.time())
+    async with pool.reserved() as standby:
+
+        async def recorded() -> None:
+            raise OSError("no disk")
+
+        more: dict[str, Any] = {"standby": standby, "recorded": recorded}
+        work = command(standby.place.workdir, "touch began; sleep 60", **more)
+        with pytest.RaisesGroup(pytest.RaisesExc(OSError, match="no disk")):
+            await pool.runners.docker(options_of(BUSYBOX)).run(work, Printed())
+
+        assert list(standby.place.workdir.iterdir()) == []
+    events = engine.events(
+        since=since,
+        until=int(time.time()) + 1,
+        decode=True,
+        filters={"container": standby.id, "event": "die"},
+    )
+    # It was killed, or has said that it had no command.
+    assert next(each["Actor"]["Attributes"]["exitCode"] for each in events) in ("125", "137")
+
+
+async def test_a_command_that_waits_for_its_beginning_ends_without_it_when_eyas_is_gone(
+    pool: Pool, engine: Any
+) -> None:
+    await pool.cold(options_of(BUSYBOX), "true")
+    await pool.until(1)
+    async with pool.reserved() as standby:
+        container = engine.containers.get(standby.id)
+
+        async def recorded() -> None:
+            # As the end of this process would do it.
+            standby.let_go()
+            status = await anyio.to_thread.run_sync(container.wait)
+            assert status["StatusCode"] == 125
+            assert (standby.place.side.path / "unused").exists()
+            raise OSError("over")
+
+        more: dict[str, Any] = {"standby": standby, "recorded": recorded}
+        work = command(standby.place.workdir, "touch began", **more)
+        with pytest.RaisesGroup(pytest.RaisesExc(OSError, match="over")):
+            await pool.runners.docker(options_of(BUSYBOX)).run(work, Printed())
+
+        assert list(standby.place.workdir.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("more", "line"),
     [
         ({"memory": 64 * 1024**2, "memory_swap": 64 * 1024**2}, "exit 7"),
@@ -359,7 +438,9 @@ async def test_what_stands_by_holds_nothing_of_a_task(pool: Pool, engine: Any) -
 
         assert "secret-of-the-first" not in str(found)
         assert list(place.workdir.iterdir()) == []
-        assert [path.name for path in place.side.path.iterdir()] == ["streams"]
+        # How its end is told, and which pipes are its own.
+        names = {path.name for path in place.side.path.iterdir()}
+        assert names == {"done", "end", "hold", "streams"}
 
 
 async def test_an_image_with_a_new_tag_is_not_taken_for_the_old_one(
