@@ -322,7 +322,8 @@ class DockerRunner:
         output = Output(emit, EndMarks(standby.run))
 
         async def begin() -> None:
-            if standby.hold is not None:
+            waits = standby.hold is not None and standby.hold.is_known
+            if waits:
                 await standby.load()
             await command.recorded()
             begun.value = True
@@ -330,7 +331,7 @@ class DockerRunner:
             failpoint("container.waits")
             if standby.hold is not None:
                 standby.hold.begin()
-            else:
+            if not waits:
                 await standby.load()
             failpoint("container.started")
             note_started(side.outer)

@@ -33,7 +33,7 @@ HOLD = "hold"
 """Pipe in the private folder that keeps the shell from its command and from its end, if any."""
 
 GO = b"\n"
-"""What to write to that pipe when the command may begin."""
+"""What to write to that pipe: once for the shell to find, and when the command may begin."""
 
 BEGIN = b"\n"
 """What to write to the shell's input when everything is in place."""
@@ -70,22 +70,35 @@ eyas_of() {
 """
 """Shell function: the number of the pipe behind a descriptor into `eyas_id`; Linux 5.14 has it."""
 
+_READ_HOLD = (
+    f"{{ command exec 3<>{SIDE}/{HOLD} 4<{SIDE}/{HOLD} 3>&-; }} 2>/dev/null"
+    " && read -r eyas_line <&4"
+)
+"""An end of a pipe is opened at once if the other is open, and without it nothing is waited for.
+
+`command` keeps a shell going where the pipe cannot be opened.
+"""
+
 _WAIT = f"""\
 {_IDENTIFY}eyas_id=; eyas_of 1; eyas_out=$eyas_id; eyas_id=; eyas_of 2; eyas_err=$eyas_id
-echo "eyas_out=$eyas_out eyas_err=$eyas_err" >{SIDE}/streams
+eyas_held=
+[ ! -p {SIDE}/{HOLD} ] || {{ {_READ_HOLD} && eyas_held=1; command exec 4<&-; }}
+echo "eyas_out=$eyas_out eyas_err=$eyas_err eyas_held=$eyas_held" >{SIDE}/streams
 read -r eyas_line || {{ : >{SIDE}/{UNUSED}; exit {UNUSED_STATUS}; }}
 . {SIDE}/start"""
 
-_OPEN_HOLD = f"exec 3<>{SIDE}/{HOLD} 4<{SIDE}/{HOLD} 3>&-"
-"""An end of a pipe is opened at once if the other is open, and without it nothing is waited for."""
-
 _BEFORE = f"""\
-{_OPEN_HOLD}
-read -r eyas_line <&4 || {{ : >{SIDE}/{UNUSED}; exit {UNUSED_STATUS}; }}
-exec 4<&-
-unset eyas_line
+. {SIDE}/streams
+[ -z "$eyas_held" ] || {{
+    {_READ_HOLD} || {{ : >{SIDE}/{UNUSED}; exit {UNUSED_STATUS}; }}
+    command exec 4<&-
+}}
+unset eyas_out eyas_err eyas_held eyas_line
 """
-"""All but the command is done by then: meanwhile it is being recorded that it begins."""
+"""All but the command is done by then: meanwhile it is being recorded that it begins.
+
+Where the engine has a kernel of its own, its pipe is another one: nothing was found in that.
+"""
 
 _TRAP = f"""\
 trap '{{ eyas_status=$?; set +x; }} 2>/dev/null; . {SIDE}/done' EXIT
@@ -120,8 +133,7 @@ _HELD = f"""\
 [ "$$ $eyas_told" != "1 11" ] || [ "$eyas_status" -ge {SIGNALLED} ] || {{
     exec >/dev/null 2>&1
     kill -9 -1
-    {_OPEN_HOLD}
-    read -r eyas_line <&4
+    {_READ_HOLD}
 }}
 """
 """Only process 1 of a container may end all others: they are those that its own end would end."""

@@ -9,8 +9,11 @@ ends all other processes, as its own end would, and waits: for us to let it go, 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+import termios
+from array import array
 
 from runner.runners.docker_entry import GO, HOLD
 from runner.runners.side_file import SideFolder
@@ -40,6 +43,7 @@ class Hold:
         if not found._open_to_all():
             found.let_go()
             return None
+        found.begin()  # for the shell to find when it begins to wait
         return found
 
     def _open_to_all(self) -> bool:
@@ -50,12 +54,23 @@ class Hold:
         return is_pipe
 
     @property
+    def is_known(self) -> bool:
+        """Whether the shell has found the pipe to be ours, and so will wait for its beginning.
+
+        A container that was just started has not yet. One whose engine has another kernel than we
+        never does: what it opens is another pipe.
+        """
+        left = array("i", [0])
+        fcntl.ioctl(self._handle, termios.FIONREAD, left)
+        return left[0] == 0
+
+    @property
     def is_held(self) -> bool:
         """Whether the shell was not let go yet."""
         return self._handle >= 0
 
     def begin(self) -> None:
-        """Let the command begin; once is enough."""
+        """Let the command begin, now or as soon as its shell comes there."""
         os.write(self._handle, GO)
 
     def let_go(self) -> None:

@@ -21,10 +21,13 @@ import pytest
 from runner.errors import RunnerUnavailable
 from runner.runners.base import Command, Leavings, Outcome, Owner, ReadOnly, Stream
 from runner.runners.docker_client import is_open
+from runner.runners.docker_entry import BEGIN, HOLD, Entry, waiting_files
+from runner.runners.docker_hold import Hold
 from runner.runners.docker_options import DockerOptions
 from runner.runners.docker_standby import Standby
 from runner.runners.limits import ONE_LIMIT_BYTES
 from runner.runners.registry import TaskRunners
+from runner.runners.side_file import SideFolder
 from runner.runners.work_dirs import new_work_dir
 from runner.settings import INSTANCE_LABEL, Settings
 
@@ -681,3 +684,58 @@ async def test_another_user_may_read_the_command_whatever_our_umask(pool: Pool) 
         os.umask(before)
 
     assert (outcome.exit_code, printed.data[Stream.STDERR]) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("image", "shell"), [(BUSYBOX, "/bin/sh"), (PYTHON, "/bin/sh"), (PYTHON, "/bin/bash")]
+)
+@pytest.mark.parametrize("pipe", ["ours", "of another kernel", "that cannot be opened"])
+async def test_a_shell_waits_only_for_a_pipe_that_is_ours(
+    engine: Any, tmp_path: Path, image: str, shell: str, pipe: str
+) -> None:
+    """Where an engine has a kernel of its own, as on macOS, a pipe in a folder is two pipes."""
+    with SideFolder(tmp_path, open_to_all=True) as side:
+        hold = Hold.of(side)
+        assert hold is not None
+        if pipe != "ours":
+            (side.path / HOLD).unlink()
+            os.mkfifo(side.path / HOLD)
+        user = "65534" if pipe == "that cannot be opened" else ""
+        (side.path / HOLD).chmod(0o600 if user else 0o666)
+        entry = Entry(shell=shell, arguments=["echo began >/.eyas/side/began; exit 7"])
+        for name, data in {
+            **waiting_files(shell, "token", held=True),
+            **entry.files({}, ()),
+        }.items():
+            (side.path / name).write_bytes(data)
+        container = engine.containers.create(
+            image,
+            list(entry.waiting),
+            stdin_open=True,
+            user=user,
+            labels={INSTANCE_LABEL: "test"},
+            volumes=[f"{side.path}:/.eyas/side"],
+        )
+        stream = container.attach_socket(params={"stdin": 1, "stream": 1})
+        line = stream._sock
+        try:
+            container.start()
+            with anyio.fail_after(10):
+                while not (side.path / "streams").exists():  # noqa: ASYNC110 - nobody tells
+                    await anyio.sleep(0.01)
+            assert hold.is_known == (pipe == "ours")
+            line.sendall(BEGIN)
+            if pipe == "ours":
+                await anyio.sleep(0.2)
+                assert not (side.path / "began").exists()
+                hold.begin()
+            with anyio.fail_after(10):
+                while not (side.path / "began").exists():  # noqa: ASYNC110 - nobody tells
+                    await anyio.sleep(0.01)
+            hold.let_go()
+            assert (await anyio.to_thread.run_sync(container.wait))["StatusCode"] == 7
+        finally:
+            stream.close()
+            line.close()
+            hold.let_go()
+            container.remove(force=True)
