@@ -4,8 +4,10 @@
 
 In one run, with a real daemon (`eyas serve`) and its durable store:
 
-- one Docker task whose container stood by, from the request to the stored result (at most 1.5 times
-  the same script as a bare process): a script that prints, and one that sends outputs
+- one Docker task whose container stood by, from its creation to its end as its history tells them
+  (at most 1.5 times the same script as a bare process): a script that prints, and one that sends
+  outputs. Beside it, until the answer to the request that waits for its end: with HTTP, and the
+  end on the disk
 - one that had to be started (at most 1.10 times the bare engine calls)
 - ten in sequence in one flow (at most 3 times ten bare processes, one after the other)
 - forty in one ForEach (at most 2 times forty bare processes, two at a time)
@@ -77,13 +79,17 @@ class Daemon:
     def __init__(self, process: subprocess.Popen[bytes], api: str) -> None:
         self.process = process
         self.api = api
+        self.answered: list[float] = []
+        """What the request of each run took, until its answer."""
         self._session = requests.Session()
         self._client: Any = docker.APIClient()
 
     def run(self, flow: str) -> float:
         """From an execution's creation to its stored end, as its history has it."""
+        begin = time.perf_counter()
         answer = self._session.post(f"{self.api}/executions/bench/{flow}", params={"wait": "true"})
         execution = answer.json()
+        self.answered.append((time.perf_counter() - begin) * 1000)
         assert execution["state"]["current"] == "SUCCESS", execution
         first, *_, last = (
             datetime.fromisoformat(each["date"]) for each in execution["state"]["histories"]
@@ -271,7 +277,9 @@ def measure(rounds: int) -> list[Figure]:
                 return turns(many, lambda: quiet(lambda: server.run(flow)), lambda: quiet(floor))
 
             few = max(rounds // 3, 3)
-            found.append(compared("standby ready", *pairs("one", 1, rounds, bare), 1.5))
+            ready = compared("standby ready", *pairs("one", 1, rounds, bare), 1.5)
+            answered = statistics.median(server.answered[-rounds:])
+            found.append({**ready, "answered_ms": round(answered, 1)})
             sends = pairs("sends", 1, rounds, lambda: bare(argv=BARE_SENDS))
             found.append(compared("standby ready, sends outputs", *sends, 1.5))
             found.append(compared("ten in sequence", *pairs("ten", 10, few, lambda: bare(10)), 3))
