@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 import termios
 from array import array
 
@@ -31,27 +30,16 @@ class Hold:
 
     @classmethod
     def of(cls, side: SideFolder) -> Hold | None:
-        """A hold by a pipe in a mounted private folder; None if there cannot be one."""
+        """A hold by a pipe in a private folder that no container has yet; None if none can be."""
         path = side.path / HOLD
         try:
             os.mkfifo(path)
-            # What runs in the container already may have put something else in its place.
-            flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-            found = cls(os.open(path, flags))
+            path.chmod(0o666)  # any user of the container may use it, whatever our umask
+            found = cls(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
         except OSError:
-            return None
-        if not found._open_to_all():
-            found.let_go()
             return None
         found.begin()  # for the shell to find when it begins to wait
         return found
-
-    def _open_to_all(self) -> bool:
-        """Let any user of a container use the pipe; False if it is none."""
-        is_pipe = stat.S_ISFIFO(os.fstat(self._handle).st_mode)
-        if is_pipe:
-            os.fchmod(self._handle, 0o666)
-        return is_pipe
 
     @property
     def is_known(self) -> bool:

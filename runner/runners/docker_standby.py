@@ -166,7 +166,7 @@ async def standing_by(
                 with anyio.move_on_after(_END_S, shield=True):
                     await standby.end(engine)
     finally:
-        if hold is not None and not (standby is not None and standby.stays()):
+        if hold is not None and standby is None:
             hold.let_go()
 
 

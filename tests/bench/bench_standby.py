@@ -85,7 +85,7 @@ class Daemon:
         self._client: Any = docker.APIClient()
 
     def run(self, flow: str) -> float:
-        """From an execution's creation to its stored end, as its history has it."""
+        """From an execution's creation to its end, as its history has them."""
         begin = time.perf_counter()
         answer = self._session.post(f"{self.api}/executions/bench/{flow}", params={"wait": "true"})
         execution = answer.json()
@@ -107,13 +107,16 @@ class Daemon:
 
     def standing(self) -> int:
         """How many containers stand by."""
+        return self._standing()[0]
+
+    def _standing(self) -> tuple[int, int]:
+        """How many containers stand by, and how many are being started."""
         kinds = self._session.get(f"{self.api}/standbys").json()["kinds"]
-        return sum(kind["ready"] for kind in kinds)
+        return sum(kind["ready"] for kind in kinds), sum(kind["starting"] for kind in kinds)
 
     def _is_quiet(self, count: int) -> bool:
-        kinds = self._session.get(f"{self.api}/standbys").json()["kinds"]
-        ready = sum(kind["ready"] for kind in kinds)
-        if ready < count or any(kind["starting"] for kind in kinds):
+        ready, starting = self._standing()
+        if ready < count or starting:
             return False
         return ready == len(self._client.containers(all=True, filters={"label": INSTANCE_LABEL}))
 

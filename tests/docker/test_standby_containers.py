@@ -116,6 +116,14 @@ class Pool:
         return sum(each.ready for each in self.runners.standing())
 
     @asynccontextmanager
+    async def stood_by(self, image: str, shell: str = "/bin/sh") -> AsyncGenerator[Standby]:
+        """A container that stood by after one like it was run."""
+        await self.cold(options_of(image), "true", shell=shell)
+        await self.until(1)
+        async with self.reserved() as standby:
+            yield standby
+
+    @asynccontextmanager
     async def reserved(self) -> AsyncGenerator[Standby]:
         """A container that stood by for the next task of the series."""
         standby = await self.runners.reserve(SERIES)
@@ -167,6 +175,13 @@ def command(workdir: Path, *lines: str, shell: str = "/bin/sh", **more: Any) -> 
     argv = [shell, "-c", "\n".join(("set -e", *lines))]
     more = {"series": SERIES, **more}
     return Command(argv=argv, workdir=workdir, owner=owner, **more)
+
+
+def statuses(engine: Any, standby: Standby, since: int) -> Sequence[str]:
+    """With which statuses the engine has seen a container end, since a unix time."""
+    until, filters = int(time.time()) + 1, {"container": standby.id, "event": "die"}
+    events = engine.events(since=since, until=until, decode=True, filters=filters)
+    return [each["Actor"]["Attributes"]["exitCode"] for each in events]
 
 
 LOOK = (
@@ -278,9 +293,7 @@ exit 7
 async def test_a_container_is_taken_apart_when_there_is_time(
     pool: Pool, engine: Any, image: str, shell: str
 ) -> None:
-    await pool.cold(options_of(image), "true", shell=shell)
-    await pool.until(1)
-    async with pool.reserved() as standby:
+    async with pool.stood_by(image, shell) as standby:
         container = engine.containers.get(standby.id)
         async with Leavings() as leaving:
             work = command(
@@ -305,9 +318,7 @@ async def test_a_container_is_taken_apart_when_there_is_time(
 async def test_a_command_begins_when_that_is_recorded_and_not_before(
     pool: Pool, engine: Any, image: str, shell: str
 ) -> None:
-    await pool.cold(options_of(image), "true", shell=shell)
-    await pool.until(1)
-    async with pool.reserved() as standby:
+    async with pool.stood_by(image, shell) as standby:
         container = engine.containers.get(standby.id)
         began = standby.place.workdir / "began"
         line = "echo it is >began; echo done"
@@ -330,10 +341,8 @@ async def test_a_command_begins_when_that_is_recorded_and_not_before(
 async def test_a_command_whose_beginning_cannot_be_recorded_never_begins(
     pool: Pool, engine: Any
 ) -> None:
-    await pool.cold(options_of(BUSYBOX), "true")
-    await pool.until(1)
     since = int(time.time())
-    async with pool.reserved() as standby:
+    async with pool.stood_by(BUSYBOX) as standby:
 
         async def recorded() -> None:
             raise OSError("no disk")
@@ -344,22 +353,14 @@ async def test_a_command_whose_beginning_cannot_be_recorded_never_begins(
             await pool.runners.docker(options_of(BUSYBOX)).run(work, Printed())
 
         assert list(standby.place.workdir.iterdir()) == []
-    events = engine.events(
-        since=since,
-        until=int(time.time()) + 1,
-        decode=True,
-        filters={"container": standby.id, "event": "die"},
-    )
     # It was killed, or has said that it had no command.
-    assert next(each["Actor"]["Attributes"]["exitCode"] for each in events) in ("125", "137")
+    assert statuses(engine, standby, since) in (["125"], ["137"])
 
 
 async def test_a_command_that_waits_for_its_beginning_ends_without_it_when_eyas_is_gone(
     pool: Pool, engine: Any
 ) -> None:
-    await pool.cold(options_of(BUSYBOX), "true")
-    await pool.until(1)
-    async with pool.reserved() as standby:
+    async with pool.stood_by(BUSYBOX) as standby:
         container = engine.containers.get(standby.id)
 
         async def recorded() -> None:
@@ -405,14 +406,8 @@ async def test_the_engine_keeps_the_status_of_a_container_that_was_held(
 ) -> None:
     since = int(time.time())
     _, _, standby = await pool.warm(options_of(BUSYBOX), "exit 7")
-    events = engine.events(
-        since=since,
-        until=int(time.time()) + 1,
-        decode=True,
-        filters={"container": standby.id, "event": "die"},
-    )
 
-    assert [each["Actor"]["Attributes"]["exitCode"] for each in events] == ["7"]
+    assert statuses(engine, standby, since) == ["7"]
 
 
 async def test_a_container_is_used_once_and_gone_afterwards(pool: Pool, engine: Any) -> None:
